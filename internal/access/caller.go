@@ -1,0 +1,56 @@
+// Package access says who is calling and what they may do: subjects, role
+// descriptors, privileges and the sentence of a refusal. It does no I/O.
+package access
+
+import "encoding/json"
+
+// AuthenticationType is how a caller proved who they are, as GET
+// /_security/_authenticate shows it (spec/http.md 13).
+type AuthenticationType string
+
+const (
+	ByRealm     AuthenticationType = "realm"
+	ByAPIKey    AuthenticationType = "api_key"
+	ByToken     AuthenticationType = "token"
+	ByAnonymous AuthenticationType = "anonymous"
+)
+
+// Realm names where a subject comes from.
+type Realm struct{ Name, Type string }
+
+// APIKeyRealm is the pseudo realm of API keys: what GET _authenticate shows
+// for them, and the owner's realm of a key that an API key made.
+var APIKeyRealm = Realm{"_es_api_key", "_es_api_key"}
+
+// Subject is somebody who proved who they are, or whom such a one runs as.
+type Subject struct {
+	Username string
+	FullName *string
+	Email    *string
+	Metadata json.RawMessage // a JSON object; empty means {}
+	Roles    []string        // as assigned; none for an API key
+	// Realm is the realm that holds the user; of an API key the realm of its
+	// owner, which decides what it owns.
+	Realm       Realm
+	APIKey      *APIKey // set when the subject is an API key
+	Permissions Permissions
+}
+
+// APIKey tells which API key a subject is.
+type APIKey struct{ ID, Name string }
+
+// Caller is who makes a request. Its zero value may do nothing.
+type Caller struct {
+	Subject                    // whose rights count and who owns what is made
+	Type    AuthenticationType // how By (or Subject) proved who they are
+	By      *Subject           // who runs as Subject; nil without run-as
+	// RunAsUnknown is set when By named a user who does not exist: Subject has
+	// only that name, and every request is refused as a run-as that is not allowed.
+	RunAsUnknown bool
+}
+
+// Owns reports whether a thing of the given owner is the caller's own
+// (spec/api-keys.md 0.4).
+func (c *Caller) Owns(username, realm string) bool {
+	return c.Username == username && c.Realm.Name == realm
+}

@@ -1,0 +1,184 @@
+package access
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"latchkey/internal/fault"
+	"latchkey/internal/pattern"
+)
+
+// Permissions is what a subject may do, and the names of the roles it comes
+// from. It is cheap to copy; the zero value allows nothing.
+type Permissions struct {
+	effective []string // sorted
+	missing   []string // sorted
+	sides     []*Role
+}
+
+// NewPermissions returns the permissions that every one of sides grants: one
+// side for a user, two for an API key with descriptors of its own. The names of
+// the assigned roles that were found and of those that were not are shown in
+// refusals; an API key has none.
+func NewPermissions(effective, missing []string, sides ...*Role) Permissions {
+	return Permissions{sortedSet(effective), sortedSet(missing), sides}
+}
+
+func sortedSet(names []string) []string { return slices.Compact(slices.Sorted(slices.Values(names))) }
+
+// Request is what privileges look at.
+type Request struct {
+	Action string // such as cluster:admin/xpack/security/api_key/get
+	// Own says that the request keeps to what manage_own_api_key covers
+	// (spec/identity.md 4.2). It matters for getting, querying and invalidating API
+	// keys; making and changing them is covered either way, granting never.
+	Own bool
+	// Self says that the request is one that every subject may make for itself
+	// (spec/identity.md 3.5), so that it needs no privilege.
+	Self bool
+}
+
+// HasCluster reports whether p holds everything that a cluster privilege grants.
+// A privilege is a name, in any letter case, or a pattern of action names; one
+// that is unknown is fault.Argument, whoever asks.
+func (p Permissions) HasCluster(privilege string) (bool, error) {
+	held, err := p.HasClusters(privilege)
+	return held[privilege], err
+}
+
+// HasClusters is [Permissions.HasCluster] of each of privileges. A list that a
+// stranger sent goes here as a whole, since its patterns share one bound on work.
+func (p Permissions) HasClusters(privileges ...string) (map[string]bool, error) {
+	c := pattern.NewCompiler()
+	held := make(map[string]bool, len(privileges))
+	for _, name := range privileges {
+		g, err := clusterGrant(c, name)
+		if err != nil {
+			return nil, err
+		}
+		if held[name], err = p.implies(c, g); err != nil {
+			return nil, err
+		}
+	}
+	return held, nil
+}
+
+func (p Permissions) implies(c *pattern.Compiler, g *grant) (bool, error) {
+	if len(p.sides) == 0 || p.restricted() != nil {
+		return false, nil
+	}
+	for _, r := range p.sides {
+		if held, err := r.implies(c, g); !held || err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// MayRunAs reports whether p allows to act as the user of that name. Whether
+// there is such a user is not its concern.
+func (p Permissions) MayRunAs(username string) bool {
+	return p.restricted() == nil && p.every(func(r *Role) bool { return r.mayRunAs(username) })
+}
+
+func (p Permissions) every(allowed func(*Role) bool) bool {
+	for _, r := range p.sides {
+		if !allowed(r) {
+			return false
+		}
+	}
+	return len(p.sides) > 0
+}
+
+// restricted returns the first reason why all of p is out of reach here, or nil.
+func (p Permissions) restricted() error {
+	for _, r := range p.sides {
+		if err := r.restricted(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Allows is [Caller.Authorize] without the reason.
+func (c *Caller) Allows(r Request) bool {
+	return c.mayRunAs() && c.Permissions.restricted() == nil &&
+		(r.Self || c.Permissions.every(func(side *Role) bool { return side.allows(r) }))
+}
+
+func (c *Caller) mayRunAs() bool {
+	if c.RunAsUnknown {
+		return false
+	}
+	return c.By == nil || c.By.Permissions.MayRunAs(c.Username)
+}
+
+// Authorize returns nil if c may make the request, else fault.Forbidden with the
+// sentence of spec/identity.md 9.2. A run-as that is not allowed is refused
+// before the action is looked at.
+func (c *Caller) Authorize(r Request) error {
+	if c.Allows(r) {
+		return nil
+	}
+	by := &c.Subject
+	if c.By != nil {
+		by = c.By
+	}
+	if !c.mayRunAs() {
+		return forbidden(by.Permissions, "action [%s] is unauthorized for %s%s, because %s is unauthorized to run as [%s]",
+			r.Action, by.who(), by.roles(), by.who(), c.Username)
+	}
+	who := by.who()
+	if c.By != nil {
+		who += " run as [" + c.Username + "]"
+	}
+	return forbidden(c.Permissions, "action [%s] is unauthorized for %s%s%s", r.Action, who, c.roles(), c.Permissions.grantedBy(r))
+}
+
+// forbidden shows a workflow restriction as the cause, if there is one.
+func forbidden(p Permissions, format string, args ...any) error {
+	refusal := fault.New(fault.Forbidden, format, args...)
+	if why := p.restricted(); why != nil {
+		return refusal.Because(why)
+	}
+	return refusal
+}
+
+// serviceAccounts is the type of the realm of service accounts.
+const serviceAccounts = "_service_account"
+
+// who names s in a refusal.
+func (s *Subject) who() string {
+	owner := fmt.Sprintf("user [%s]", s.Username)
+	if s.Realm.Type == serviceAccounts {
+		owner = fmt.Sprintf("service account [%s]", s.Username)
+	}
+	if s.APIKey != nil {
+		return fmt.Sprintf("API key id [%s] of %s", s.APIKey.ID, owner)
+	}
+	return owner
+}
+
+// roles tells which roles s has, if it is the kind of subject that has roles.
+func (s *Subject) roles() string {
+	if s.APIKey != nil || s.Realm.Type == serviceAccounts {
+		return ""
+	}
+	text := " with effective roles " + list(s.Permissions.effective)
+	if len(s.Permissions.missing) > 0 {
+		text += " (assigned roles " + list(s.Permissions.missing) + " were not found)"
+	}
+	return text
+}
+
+// grantedBy names the privileges that would have helped.
+func (p Permissions) grantedBy(r Request) string {
+	names := granting(r)
+	if len(names) == 0 || p.restricted() != nil {
+		return ""
+	}
+	return ", this action is granted by the cluster privileges " + list(names)
+}
+
+func list(names []string) string { return "[" + strings.Join(names, ",") + "]" }

@@ -1,0 +1,202 @@
+// Package cache keeps loaded values in memory under the one rule that
+// revocation needs (design: section 4 of the revocation barrier): what was
+// killed is never handed out as live again, whatever loads were in flight.
+//
+// Who accepts a credential on the strength of an entry reads [Entry.Dead] last,
+// after every slow check; an entry that died meanwhile is looked up again.
+package cache
+
+import (
+	"context"
+	"hash/maphash"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+)
+
+// Entry is a value and whether it may still be trusted.
+type Entry[V any] struct {
+	Value V
+	dead  atomic.Bool
+}
+
+// Dead reports whether the entry was killed, flushed or pushed out. Only an
+// entry that is not dead after all other checks were made may be accepted.
+func (e *Entry[V]) Dead() bool { return e.dead.Load() }
+
+// Options sizes a cache.
+type Options struct {
+	Max int              // entries; 0 or less keeps nothing
+	TTL time.Duration    // how long an entry is kept after its last use; it bounds memory, not revocation. 0 or less keeps nothing
+	Now func() time.Time // the clock of TTL
+}
+
+// Cache holds values by key. It is safe for concurrent use.
+//
+// A load that overlaps a kill of its key, or a flush, is returned to its own
+// caller as a dead entry and not kept: a reader that fetched a key just before
+// it was revoked would otherwise put the live copy back just after.
+type Cache[V any] struct {
+	entries *otter.Cache[string, *Entry[V]] // nil if nothing is kept
+	applied atomic.Uint64                   // the last kill that every shard knows
+	next    atomic.Uint64                   // the last kill that has begun
+	gen     atomic.Uint64                   // bumped by every flush
+	seed    maphash.Seed
+	shards  [64]shard
+}
+
+// shard remembers the kills that loads in flight have to respect.
+type shard struct {
+	mu      sync.Mutex
+	loading int               // loads in flight
+	tombs   map[string]uint64 // kills since the oldest of them began; empty when none is in flight
+	floor   uint64            // loads that began before this kill are not kept
+}
+
+// maxTombs bounds the kills that a shard remembers one by one while a load is in flight.
+const maxTombs = 1024
+
+// New returns an empty cache.
+func New[V any](o Options) *Cache[V] {
+	c := &Cache[V]{seed: maphash.MakeSeed()}
+	if o.Max <= 0 || o.TTL <= 0 {
+		return c
+	}
+	c.entries = otter.Must(&otter.Options[string, *Entry[V]]{
+		MaximumSize:      o.Max,
+		ExpiryCalculator: otter.ExpiryAccessing[string, *Entry[V]](o.TTL),
+		Clock:            clock{o.Now},
+		Executor:         func(f func()) { f() }, // its upkeep runs in its callers: no goroutine without an owner
+		OnAtomicDeletion: func(e otter.DeletionEvent[string, *Entry[V]]) {
+			e.Value.dead.Store(true) // a kill cannot find it any more, so nobody may go on trusting it
+		},
+	})
+	return c
+}
+
+type clock struct{ now func() time.Time }
+
+func (c clock) NowNano() int64                    { return c.now().UnixNano() }
+func (clock) Tick(time.Duration) <-chan time.Time { return nil }
+
+// Get returns the entry of key, or nil.
+func (c *Cache[V]) Get(key string) *Entry[V] {
+	if c.entries == nil {
+		return nil
+	}
+	e, _ := c.entries.GetIfPresent(key)
+	return e
+}
+
+// Fill loads the value of key and keeps it. If the key was killed since the
+// load began, the entry is dead and the caller has to look again. Errors of
+// load are returned and not kept.
+func (c *Cache[V]) Fill(ctx context.Context, key string, load func(context.Context) (V, error)) (*Entry[V], error) {
+	s := &c.shards[maphash.String(c.seed, key)%uint64(len(c.shards))]
+	s.mu.Lock()
+	s.loading++
+	start, gen := c.applied.Load(), c.gen.Load()
+	s.mu.Unlock()
+	done := false
+	defer func() {
+		if !done { // load panicked
+			s.mu.Lock()
+			s.loaded()
+			s.mu.Unlock()
+		}
+	}()
+
+	v, err := load(ctx)
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	done = true
+	touched := c.gen.Load() != gen || s.tombs[key] > start || s.floor > start
+	s.loaded()
+	if err != nil {
+		return nil, err
+	}
+	e := &Entry[V]{Value: v}
+	switch {
+	case touched:
+		e.dead.Store(true)
+	case c.entries != nil:
+		if kept, ok := c.entries.GetIfPresent(key); ok && !kept.Dead() {
+			return kept, nil // another load was first, and nothing has touched the key since
+		}
+		c.entries.Set(key, e)
+	}
+	return e, nil
+}
+
+func (s *shard) loaded() {
+	if s.loading--; s.loading == 0 {
+		s.tombs, s.floor = nil, 0
+	}
+}
+
+// Kill declares the entries of keys dead and drops them. When it returns, no
+// load that began before the call is kept for them.
+func (c *Cache[V]) Kill(keys ...string) {
+	rev := c.next.Add(1)
+	for _, key := range keys {
+		s := &c.shards[maphash.String(c.seed, key)%uint64(len(c.shards))]
+		s.mu.Lock()
+		if c.entries != nil {
+			c.entries.Invalidate(key)
+		}
+		s.bury(key, rev)
+		s.mu.Unlock()
+	}
+	for {
+		was := c.applied.Load()
+		if was >= rev || c.applied.CompareAndSwap(was, rev) {
+			return
+		}
+	}
+}
+
+func (s *shard) bury(key string, rev uint64) {
+	switch {
+	case s.loading == 0:
+	case len(s.tombs) >= maxTombs:
+		s.floor, s.tombs = rev, nil
+	default:
+		if s.tombs == nil {
+			s.tombs = make(map[string]uint64)
+		}
+		s.tombs[key] = rev
+	}
+}
+
+// Flush declares every entry dead. When it returns, no load that began before
+// the call is kept.
+func (c *Cache[V]) Flush() {
+	c.gen.Add(1)
+	for i := range c.shards { // a fill that saw the old generation has stored its entry by now
+		c.shards[i].pass()
+	}
+	if c.entries == nil {
+		return
+	}
+	for _, e := range c.entries.All() {
+		e.dead.Store(true)
+	}
+	c.entries.InvalidateAll()
+}
+
+// pass returns once nobody holds the lock who held it before.
+func (s *shard) pass() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+}
+
+// Len returns about how many entries are held.
+func (c *Cache[V]) Len() int {
+	if c.entries == nil {
+		return 0
+	}
+	return c.entries.EstimatedSize()
+}

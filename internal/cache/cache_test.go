@@ -1,0 +1,171 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func newCache() *Cache[string] {
+	return New[string](Options{Max: 1000, TTL: time.Hour, Now: time.Now})
+}
+
+func value(v string) func(context.Context) (string, error) {
+	return func(context.Context) (string, error) { return v, nil }
+}
+
+// A load that overlaps a kill or a flush goes to its own caller as dead, and is not kept.
+func TestWhatOverlapsALoad(t *testing.T) {
+	tests := []struct {
+		name string
+		act  func(c *Cache[string])
+		kept bool
+	}{
+		{"nothing", func(*Cache[string]) {}, true},
+		{"a kill of its key", func(c *Cache[string]) { c.Kill("other", "k") }, false},
+		{"a kill of another key", func(c *Cache[string]) { c.Kill("other") }, true},
+		{"a flush", func(c *Cache[string]) { c.Flush() }, false},
+		{"more kills than are remembered one by one", func(c *Cache[string]) {
+			for i := range 100 * maxTombs {
+				c.Kill(fmt.Sprint("other", i))
+			}
+			c.Kill("k")
+		}, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c := newCache()
+			e, err := c.Fill(t.Context(), "k", func(context.Context) (string, error) {
+				tt.act(c)
+				return "v", nil
+			})
+			if err != nil || e.Value != "v" || e.Dead() == tt.kept || (c.Get("k") != nil) != tt.kept {
+				t.Errorf("entry %+v dead %t, %v; cached %v; want kept %t", e.Value, e.Dead(), err, c.Get("k"), tt.kept)
+			}
+			if e, err := c.Fill(t.Context(), "k", value("new")); err != nil || e.Dead() {
+				t.Errorf("a load after it: dead %t, %v", e.Dead(), err)
+			}
+		})
+	}
+}
+
+// Whoever holds an entry must learn that it can no longer be found, or a later kill would miss it.
+func TestEntriesThatLeaveAreDead(t *testing.T) {
+	tests := []struct {
+		name  string
+		leave func(c *Cache[string])
+	}{
+		{"killed", func(c *Cache[string]) { c.Kill("k") }},
+		{"flushed", func(c *Cache[string]) { c.Flush() }},
+		{"pushed out", func(c *Cache[string]) {
+			for i := range 50_000 {
+				c.Fill(context.Background(), fmt.Sprint(i), value("x"))
+				c.Get(fmt.Sprint(i))
+			}
+		}},
+		{"expired, then killed", func(c *Cache[string]) { time.Sleep(2 * time.Hour); c.Kill("k") }},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newCache()
+				e, err := c.Fill(t.Context(), "k", value("v"))
+				if err != nil || e.Dead() || c.Get("k") != e {
+					t.Fatal("the entry was not kept", err)
+				}
+				tt.leave(c)
+				if c.Get("k") == nil && !e.Dead() {
+					t.Error("the entry left the cache alive")
+				}
+				if tt.name == "pushed out" && c.Len() > 2000 {
+					t.Errorf("%d entries in a cache of 1000", c.Len())
+				}
+			})
+		})
+	}
+}
+
+func TestEntryExpiresAfterItsLastUse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache()
+		c.Fill(t.Context(), "k", value("v"))
+		for range 3 {
+			time.Sleep(50 * time.Minute)
+			if c.Get("k") == nil {
+				t.Fatal("gone although it was used within the hour")
+			}
+		}
+		time.Sleep(61 * time.Minute)
+		if c.Get("k") != nil {
+			t.Error("still there an hour after its last use")
+		}
+	})
+}
+
+func TestNothingIsKept(t *testing.T) {
+	c := New[string](Options{Max: 10, TTL: 0, Now: time.Now})
+	e, err := c.Fill(t.Context(), "k", value("v"))
+	if err != nil || e.Value != "v" || e.Dead() || c.Get("k") != nil {
+		t.Errorf("Fill = %v, %v and then Get = %v; want a live value that is not kept", e, err, c.Get("k"))
+	}
+	c.Kill("k")
+	c.Flush()
+	failed := errors.New("disk")
+	if _, err := newCache().Fill(t.Context(), "k", func(context.Context) (string, error) { return "", failed }); err != failed {
+		t.Errorf("Fill = %v; want the error of load", err)
+	}
+}
+
+// Readers accept what the cache gives them while others revoke: nobody accepts
+// a value that was revoked before the reader began.
+func TestRaceOfFillsAndKills(t *testing.T) {
+	const keys, rounds = 8, 3000
+	c := New[int64](Options{Max: 4, TTL: time.Hour, Now: time.Now}) // smaller than the keys: entries are pushed out all the time
+	var stored, acked [keys]atomic.Int64
+	var wg sync.WaitGroup
+	for k := range keys {
+		wg.Go(func() {
+			for n := range int64(rounds) {
+				stored[k].Store(n + 1)
+				if n%100 == 99 {
+					c.Flush()
+				} else {
+					c.Kill(fmt.Sprint(k))
+				}
+				acked[k].Store(n + 1)
+			}
+		})
+		for range 2 {
+			wg.Go(func() {
+				key := fmt.Sprint(k)
+				for acked[k].Load() < rounds {
+					began := acked[k].Load()
+					e := c.Get(key)
+					if e == nil {
+						e, _ = c.Fill(context.Background(), key, func(context.Context) (int64, error) { return stored[k].Load(), nil })
+					}
+					if e.Value < began && !e.Dead() {
+						t.Errorf("key %d: accepted %d after %d was acknowledged", k, e.Value, began)
+						return
+					}
+				}
+			})
+		}
+	}
+	wg.Wait()
+}
+
+func BenchmarkGet(b *testing.B) {
+	c := newCache()
+	c.Fill(b.Context(), "k", value("v"))
+	for b.Loop() {
+		if e := c.Get("k"); e == nil || e.Dead() {
+			b.Fatal("lost")
+		}
+	}
+}

@@ -1,0 +1,162 @@
+package apikey
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf16"
+
+	"latchkey/internal/access"
+	"latchkey/internal/fault"
+	"latchkey/internal/secret"
+	"latchkey/internal/xcontent"
+)
+
+// CreateRequest describes a key to make.
+type CreateRequest struct {
+	Name       string
+	Expiration *time.Duration     // nil: never; part seconds are dropped, and 0 or less is expired at once
+	Roles      access.Descriptors // empty: what the owner holds
+	Metadata   xcontent.Value     // an object, or null for none
+}
+
+// Created is a new key. It is the only time that the secret is shown.
+type Created struct {
+	ID        string
+	Name      string
+	ExpiresAt time.Time // zero: never
+	Secret    string
+	Encoded   string // Base64 of id:secret, as clients send it
+}
+
+// Create makes a key that belongs to the caller. What is wrong with the request
+// is reported before a missing privilege (spec/api-keys.md 0.1, 2.1).
+func (s *Service) Create(ctx context.Context, by *access.Caller, req CreateRequest) (Created, error) {
+	if err := req.problems().Err(fault.Invalid); err != nil {
+		return Created{}, err
+	}
+	if err := by.Authorize(access.Request{Action: actions + "create", Own: true}); err != nil {
+		return Created{}, err
+	}
+	if err := s.disabled(); err != nil {
+		return Created{}, err
+	}
+	if by.APIKey != nil {
+		if err := derivable(req.Roles); err != nil {
+			return Created{}, err
+		}
+		owner := by.Subject
+		owner.Realm = access.APIKeyRealm
+		return s.issue(ctx, &owner, access.Descriptors{}, req)
+	}
+	snapshot, err := s.roles.Descriptors(ctx, by.Roles)
+	if err != nil {
+		return Created{}, err
+	}
+	return s.issue(ctx, &by.Subject, snapshot, req)
+}
+
+// derivable allows an API key to make keys that can do nothing (spec/api-keys.md 2.1).
+func derivable(roles access.Descriptors) error {
+	empty := len(roles) > 0
+	for _, d := range roles {
+		empty = empty && d.IsEmpty()
+	}
+	if !empty {
+		return fault.New(fault.Argument, "an API key may only create keys without privileges: give one or more role descriptors, all of them empty")
+	}
+	return nil
+}
+
+func (s *Service) issue(ctx context.Context, owner *access.Subject, snapshot access.Descriptors, req CreateRequest) (Created, error) {
+	if err := restrictions(req.Roles); err != nil {
+		return Created{}, err
+	}
+	now := s.o.Now()
+	c := Created{ID: secret.NewKeyID(now), Name: req.Name}
+	if req.Expiration != nil {
+		c.ExpiresAt = now.Add(max(*req.Expiration, 0).Truncate(time.Second)).Truncate(time.Millisecond)
+	}
+	c.Secret = secret.NewKeySecret(c.ID)
+	c.Encoded = secret.Encoded(c.ID, c.Secret)
+	limit := access.Descriptors{}
+	for name, d := range snapshot {
+		limit[name] = d.WithoutDescription()
+	}
+	assigned, limitedBy := newRoleSet(req.Roles), newRoleSet(limit)
+	k := Key{
+		ID: c.ID, Type: REST, Name: c.Name, Hash: secret.HashRandom(c.Secret),
+		Owner: Owner{
+			Username: owner.Username, Realm: owner.Realm.Name, RealmType: owner.Realm.Type,
+			FullName: owner.FullName, Email: owner.Email, Metadata: object(owner.Metadata),
+		},
+		CreatedAt: now, ExpiresAt: c.ExpiresAt,
+		Metadata: json.RawMessage("{}"), Roles: assigned.Digest, LimitedBy: limitedBy.Digest,
+	}
+	if req.Metadata.Kind == xcontent.Object {
+		k.Metadata = req.Metadata.JSON()
+	}
+	if err := s.store.InsertAPIKey(ctx, k, assigned, limitedBy); err != nil {
+		return Created{}, err
+	}
+	return c, nil
+}
+
+func object(b json.RawMessage) json.RawMessage {
+	if len(b) == 0 {
+		return json.RawMessage("{}")
+	}
+	return b
+}
+
+// restrictions holds the rule that a workflow-restricted descriptor stands alone (spec/api-keys.md 2.2).
+func restrictions(roles access.Descriptors) error {
+	for _, name := range slices.Sorted(maps.Keys(roles)) {
+		if roles[name].Restricted() && len(roles) > 1 {
+			return fault.New(fault.Argument, "the role descriptor [%s] is restricted to workflows, so it must be the only one", name)
+		}
+	}
+	return nil
+}
+
+// enoughProblems is where we stop looking for more: nobody reads on, and each may be long.
+const enoughProblems = 100
+
+const maxName = 256 // UTF-16 units, as the original counts
+
+func (r CreateRequest) problems() fault.Problems {
+	var p fault.Problems
+	name := r.Name
+	switch {
+	case name == "":
+		p.Add("name must not be empty")
+	default:
+		if len(utf16.Encode([]rune(name))) > maxName {
+			p.Add("name must not be longer than [%d] characters", maxName)
+		}
+		if name != strings.TrimFunc(name, func(r rune) bool { return r <= ' ' }) {
+			p.Add("name must not begin or end with whitespace")
+		}
+		if strings.HasPrefix(name, "_") {
+			p.Add("name must not begin with an underscore")
+		}
+	}
+	var reserved []string
+	for _, m := range r.Metadata.Members {
+		if strings.HasPrefix(m.Name, "_") {
+			reserved = append(reserved, m.Name)
+		}
+	}
+	if len(reserved) > 0 {
+		p.Add("metadata keys must not begin with an underscore: [%s]", strings.Join(reserved, ","))
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Roles)) {
+		if p = append(p, r.Roles[name].Problems(name)...); len(p) > enoughProblems {
+			break
+		}
+	}
+	return p
+}

@@ -1,0 +1,107 @@
+package apikey
+
+import (
+	"context"
+
+	"latchkey/internal/access"
+	"latchkey/internal/fault"
+)
+
+// GrantRequest describes a key to make for somebody else, whose credentials
+// the caller presents (spec/api-keys.md 2.3).
+type GrantRequest struct {
+	Type        string // "password" or "access_token"
+	Username    string
+	Password    string
+	AccessToken string
+	ClientAuth  bool // client_authentication was given
+	RunAs       string
+	Key         CreateRequest
+}
+
+// Grant makes a key that belongs to the grantee, or to whom the grantee runs as.
+// Credentials that do not verify are fault.Forbidden, so that nobody takes them
+// for the caller's own.
+func (s *Service) Grant(ctx context.Context, by *access.Caller, req GrantRequest) (Created, error) {
+	p := req.Key.problems()
+	p = append(p, req.problems()...)
+	if err := p.Err(fault.Invalid); err != nil {
+		return Created{}, err
+	}
+	if err := by.Authorize(access.Request{Action: actions + "grant"}); err != nil {
+		return Created{}, err
+	}
+	if err := s.disabled(); err != nil {
+		return Created{}, err
+	}
+	grantee, err := s.grantee(ctx, req)
+	if err != nil {
+		return Created{}, err
+	}
+	snapshot, err := s.roles.Descriptors(ctx, grantee.Roles)
+	if err != nil {
+		return Created{}, err
+	}
+	return s.issue(ctx, grantee, snapshot, req.Key)
+}
+
+func (r GrantRequest) problems() (p fault.Problems) {
+	present := func(name, value string) {
+		if value != "" {
+			p.Add("[%s] must not be given with grant_type [%s]", name, r.Type)
+		}
+	}
+	required := func(name, value string) {
+		if value == "" {
+			p.Add("[%s] is required with grant_type [%s]", name, r.Type)
+		}
+	}
+	switch r.Type {
+	case "password":
+		required("username", r.Username)
+		required("password", r.Password)
+		present("access_token", r.AccessToken)
+		if r.ClientAuth {
+			present("client_authentication", "given")
+		}
+	case "access_token":
+		required("access_token", r.AccessToken)
+		present("username", r.Username)
+		present("password", r.Password)
+	case "":
+		p.Add("[grant_type] is required")
+	default:
+		p.Add("[grant_type] must be [password] or [access_token], but is [%s]", r.Type)
+	}
+	return p
+}
+
+// grantee returns who becomes the owner.
+func (s *Service) grantee(ctx context.Context, req GrantRequest) (*access.Subject, error) {
+	failed := fault.New(fault.Forbidden, "the credentials of the grant could not be authenticated")
+	if req.Type == "access_token" {
+		return nil, failed.Because(fault.New(fault.Unauthenticated, "the access token is invalid or has expired"))
+	}
+	u, err := s.users.Authenticate(ctx, req.Username, req.Password)
+	if fault.KindOf(err) == fault.Unauthenticated {
+		return nil, failed.Because(err)
+	}
+	if err != nil || req.RunAs == "" {
+		return &u, err
+	}
+	if u.Permissions, err = s.roles.Permissions(ctx, u.Roles); err != nil {
+		return nil, err
+	}
+	target, err := s.users.Lookup(ctx, req.RunAs)
+	caller := access.Caller{Subject: target, Type: access.ByRealm, By: &u}
+	if isNotFound(err) {
+		caller.Username, caller.RunAsUnknown, err = req.RunAs, true, nil
+	}
+	if fault.KindOf(err) == fault.Unauthenticated {
+		return nil, failed.Because(err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &caller.Subject, caller.Authorize(access.Request{Action: "cluster:admin/xpack/security/user/authenticate", Self: true})
+}

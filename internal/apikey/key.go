@@ -1,0 +1,109 @@
+// Package apikey issues, verifies, lists and invalidates API keys, and clears
+// away those whose time is over. It leaves storage to its [Store], the shapes of
+// the wire to the edge, and the roles of users to the role room.
+package apikey
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"time"
+
+	"latchkey/internal/access"
+)
+
+// Type is the kind of a key.
+type Type string
+
+const (
+	REST         Type = "rest"          // authenticates requests
+	CrossCluster Type = "cross_cluster" // for clusters among themselves; never over HTTP
+)
+
+// Key is an API key as stored. The secret is not kept, only its hash.
+type Key struct {
+	ID            string
+	Type          Type
+	Name          string
+	Owner         Owner
+	Hash          string // a stored form of package secret
+	CreatedAt     time.Time
+	ExpiresAt     time.Time       // zero: never
+	InvalidatedAt time.Time       // zero: not invalidated
+	Metadata      json.RawMessage // a JSON object, as the client wrote it
+	Roles         Digest          // what was assigned
+	LimitedBy     Digest          // what the owner held when the key was made; zero for CrossCluster
+}
+
+// Owner is the creator of a key as of its creation.
+type Owner struct {
+	Username  string
+	Realm     string
+	RealmType string
+	FullName  *string
+	Email     *string
+	Metadata  json.RawMessage // a JSON object
+}
+
+// Digest addresses a [RoleSet]: the SHA-256 of its body.
+type Digest [sha256.Size]byte
+
+// RoleSet is a set of role descriptors that many keys may share.
+type RoleSet struct {
+	Digest Digest
+	Body   []byte // access.Descriptors in canonical form
+}
+
+func newRoleSet(ds access.Descriptors) RoleSet {
+	body := ds.Canonical()
+	return RoleSet{sha256.Sum256(body), body}
+}
+
+// Selector chooses keys. Its conditions are ANDed; empty ones do not restrict.
+type Selector struct {
+	IDs      []string
+	Name     string // exact, or with Prefix what a name begins with
+	Prefix   bool
+	Username string
+	Realm    string
+}
+
+// Invalidated tells what an invalidation found. The lists are ordered by id.
+type Invalidated struct {
+	IDs        []string // changed by it
+	Before     []string // named by id, and invalidated before
+	NotReached []string // live cross-cluster keys that the selector chose and restOnly left alone
+}
+
+// Store is what this package needs from storage. Every method is one atomic
+// change or one consistent read; times are kept to the millisecond.
+type Store interface {
+	// InsertAPIKey adds a key and those of the sets that are not there yet.
+	// It returns fault.Conflict if the id is taken.
+	InsertAPIKey(ctx context.Context, k Key, sets ...RoleSet) error
+
+	// APIKey returns the key with the given id, invalidated and expired ones
+	// included, or fault.NotFound.
+	APIKey(ctx context.Context, id string) (Key, error)
+
+	// APIKeys returns the keys that sel chooses, oldest first, then by id; with
+	// activeAt set, only those that are neither invalidated nor expired at that time.
+	APIKeys(ctx context.Context, sel Selector, activeAt time.Time) ([]Key, error)
+
+	// RoleSet returns the body of a set that a key carries, or fault.NotFound.
+	RoleSet(ctx context.Context, digest Digest) ([]byte, error)
+
+	// InvalidateAPIKeys marks every key that sel chooses and that is not
+	// invalidated yet as invalidated at the given time; with restOnly, no
+	// cross-cluster key. Each key is in the IDs of one call only.
+	//
+	// changed is called with those ids once the change is durable, and before
+	// this call or any later write is answered: whoever learns from a write
+	// that a key is invalidated learns it after changed has returned.
+	InvalidateAPIKeys(ctx context.Context, sel Selector, restOnly bool, at time.Time, changed func(ids []string)) (Invalidated, error)
+
+	// PurgeAPIKeys removes up to limit keys that expired or were invalidated at
+	// or before the given time, and returns their ids. When it finds fewer, it
+	// also removes the role sets that no key carries any more.
+	PurgeAPIKeys(ctx context.Context, before time.Time, limit int) ([]string, error)
+}

@@ -1,0 +1,147 @@
+package apikey
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"latchkey/internal/access"
+	"latchkey/internal/fault"
+	"latchkey/internal/secret"
+)
+
+// loaded is a key that was not invalidated when it was read, ready to verify a
+// secret against.
+type loaded struct {
+	caller    access.Caller
+	typ       Type
+	expiresAt time.Time
+	digest    secret.Digest // if fast
+	fast      bool          // the stored form is a salted SHA-256
+	stored    string        // if not fast
+	// right and wrong are the last secrets that a slow stored form accepted and
+	// refused, so that either is judged slowly once.
+	right, wrong atomic.Pointer[secret.Digest]
+}
+
+// Verify returns the caller that holds the given id and secret. A pair that
+// does not verify is fault.Unauthenticated; its Detail says which check failed,
+// in the order of spec/api-keys.md 6.2: an invalidated key is reported whatever
+// the secret, an expired one only to its holder. A store that cannot answer is
+// fault.Unavailable. The caller is shared and must not be changed.
+func (s *Service) Verify(ctx context.Context, id, text string) (*access.Caller, error) {
+	if secret.DamagedKey(id, text) {
+		return nil, wrongCredentials("invalid credentials for API key [%s]", id)
+	}
+	for range 3 {
+		e := s.keys.Get(id)
+		if e == nil {
+			var err error
+			if e, err = s.keys.Fill(ctx, id, func(ctx context.Context) (*loaded, error) { return s.load(ctx, id) }); err != nil {
+				return nil, err
+			}
+		}
+		k := e.Value
+		ok, err := k.matches(ctx, text)
+		switch {
+		case err != nil:
+			return nil, err
+		case !ok:
+			return nil, wrongCredentials("invalid credentials for API key [%s]", id)
+		case k.typ != REST:
+			return nil, &fault.Error{
+				Kind:       fault.Unauthenticated,
+				Reason:     "authentication expected API key type of [rest], but API key [" + id + "] has type [" + string(k.typ) + "]",
+				Challenges: []string{"Basic"},
+			}
+		case !k.expiresAt.IsZero() && !s.o.Now().Before(k.expiresAt):
+			return nil, wrongCredentials("api key is expired")
+		}
+		if !e.Dead() { // last: a slow secret gives a revocation time to arrive
+			return &k.caller, nil
+		}
+	}
+	return nil, fault.New(fault.Unavailable, "the API key [%s] keeps changing; repeat the request", id)
+}
+
+func (s *Service) load(ctx context.Context, id string) (*loaded, error) {
+	for try := 0; ; try++ {
+		k, err := s.store.APIKey(ctx, id)
+		switch {
+		case isNotFound(err):
+			return nil, wrongCredentials("unable to find apikey with id %s", id)
+		case err != nil:
+			return nil, err
+		case !k.InvalidatedAt.IsZero():
+			return nil, wrongCredentials("api key [%s] has been invalidated", id)
+		}
+		permissions, err := s.permissions(ctx, k)
+		if isNotFound(err) && try == 0 {
+			continue // purged between the two reads: the key itself is gone as well
+		}
+		if err != nil {
+			return nil, err
+		}
+		l := &loaded{
+			typ: k.Type, expiresAt: k.ExpiresAt, stored: k.Hash,
+			caller: access.Caller{
+				Type: access.ByAPIKey,
+				Subject: access.Subject{
+					Username: k.Owner.Username, FullName: k.Owner.FullName, Email: k.Owner.Email, Metadata: k.Owner.Metadata,
+					Realm:       access.Realm{Name: k.Owner.Realm, Type: k.Owner.RealmType},
+					APIKey:      &access.APIKey{ID: k.ID, Name: k.Name},
+					Permissions: permissions,
+				},
+			},
+		}
+		l.digest, l.fast = secret.ParseDigest(k.Hash)
+		return l, nil
+	}
+}
+
+// permissions are what was assigned, limited by what the owner held; with
+// nothing assigned, what the owner held (spec/api-keys.md 6.5).
+func (s *Service) permissions(ctx context.Context, k Key) (access.Permissions, error) {
+	if k.Type != REST {
+		return access.Permissions{}, nil
+	}
+	limit, err := s.roleSet(ctx, k.LimitedBy)
+	if err != nil {
+		return access.Permissions{}, err
+	}
+	assigned, err := s.roleSet(ctx, k.Roles)
+	if err != nil {
+		return access.Permissions{}, err
+	}
+	limitRole := limit.role
+	if limitRole == nil {
+		limitRole = access.NewRole()
+	}
+	if assigned.role == nil {
+		return access.NewPermissions(nil, nil, limitRole), nil
+	}
+	return access.NewPermissions(nil, nil, assigned.role, limitRole), nil
+}
+
+func (k *loaded) matches(ctx context.Context, text string) (bool, error) {
+	if k.fast {
+		return k.digest.Matches(text), nil
+	}
+	if d := k.right.Load(); d != nil && d.Matches(text) {
+		return true, nil
+	}
+	if d := k.wrong.Load(); d != nil && d.Matches(text) {
+		return false, nil
+	}
+	ok, err := secret.Verify(ctx, k.stored, text)
+	if err != nil {
+		return false, err
+	}
+	d := secret.NewDigest(text)
+	if ok {
+		k.right.Store(&d)
+	} else {
+		k.wrong.Store(&d)
+	}
+	return ok, nil
+}

@@ -1,0 +1,248 @@
+// Package role holds the roles that administrators store, and answers what a
+// list of role names allows: the built-in roles and the stored ones, united.
+//
+// What a role descriptor means is for package access, who has which roles for
+// package user.
+package role
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"latchkey/internal/access"
+	"latchkey/internal/cache"
+	"latchkey/internal/fault"
+)
+
+// Actions as refusals name them.
+const (
+	actionPut        = "cluster:admin/xpack/security/role/put"
+	actionGet        = "cluster:admin/xpack/security/role/get"
+	actionDelete     = "cluster:admin/xpack/security/role/delete"
+	actionClearCache = "cluster:admin/xpack/security/roles/cache/clear"
+)
+
+// Store keeps roles. Every method is one atomic change or one consistent read.
+// Names differ by letter case. An error of a change is fault.Unknown if the
+// change may have been made, and any other only if it was not.
+type Store interface {
+	// PutRole creates the role or replaces it as a whole.
+	PutRole(ctx context.Context, name string, d access.Descriptor) (created bool, err error)
+	// Role returns a role, or fault.NotFound.
+	Role(ctx context.Context, name string) (access.Descriptor, error)
+	// Roles returns those of the named roles that exist, or all if names is empty.
+	Roles(ctx context.Context, names []string) (access.Descriptors, error)
+	// DeleteRole reports whether there was such a role.
+	DeleteRole(ctx context.Context, name string) (bool, error)
+}
+
+// Service manages stored roles and resolves names to permissions. It is safe
+// for concurrent use.
+type Service struct {
+	store Store
+	// named holds what a name means, "no such role" included. A write to a role
+	// kills its entry.
+	named *cache.Cache[named]
+	// united holds what a list of names allows, for as long as none of the
+	// named entries it was made of is dead.
+	united *cache.Cache[united]
+}
+
+type named struct {
+	descriptor access.Descriptor
+	exists     bool
+}
+
+type united struct {
+	permissions access.Permissions
+	of          []*cache.Entry[named]
+}
+
+// cacheTTL bounds memory alone: whoever changes a role drops it from the cache
+// before the answer.
+const cacheTTL = time.Hour
+
+// cacheMax counts roles, and lists of roles. The original keeps as many.
+const cacheMax = 10_000
+
+// New returns a Service on store.
+func New(store Store, now func() time.Time) *Service {
+	o := cache.Options{Max: cacheMax, TTL: cacheTTL, Now: now}
+	return &Service{store: store, named: cache.New[named](o), united: cache.New[united](o)}
+}
+
+// unusable are names that the original does not let anybody give to a role:
+// its own, and built-in roles of the past.
+var unusable = []string{
+	"_system", "_xpack",
+	"apm_user", "data_frame_transforms_admin", "data_frame_transforms_user", "kibana_dashboard_only_user",
+}
+
+func isReserved(name string) bool {
+	_, builtIn := access.Reserved(name)
+	return builtIn || slices.Contains(unusable, name)
+}
+
+// Put creates or replaces a role and reports whether it is new. What is wrong
+// with its name or content is told before by's right is judged: fault.Invalid.
+func (s *Service) Put(ctx context.Context, by *access.Caller, name string, d access.Descriptor) (created bool, err error) {
+	var p fault.Problems
+	if isReserved(name) {
+		p.Add("role [%s] is reserved and may not be used", name)
+	}
+	p = append(p, d.Problems(name)...)
+	if err := p.Err(fault.Invalid); err != nil {
+		return false, err
+	}
+	if err := by.Authorize(access.Request{Action: actionPut}); err != nil {
+		return false, err
+	}
+	created, err = s.store.PutRole(ctx, name, d)
+	s.named.Kill(name) // whatever the error: the commit may have reached the disk
+	return created, err
+}
+
+// Get returns the named roles that exist, built-in ones included, or all if
+// names is empty.
+func (s *Service) Get(ctx context.Context, by *access.Caller, names []string) (access.Descriptors, error) {
+	if err := by.Authorize(access.Request{Action: actionGet}); err != nil {
+		return nil, err
+	}
+	found, err := s.store.Roles(ctx, names)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range access.ReservedNames() {
+		if d, ok := access.Reserved(name); ok && (len(names) == 0 || slices.Contains(names, name)) {
+			found[name] = d
+		}
+	}
+	return found, nil
+}
+
+// Delete deletes a stored role and reports whether there was one. A reserved
+// name is fault.Argument.
+func (s *Service) Delete(ctx context.Context, by *access.Caller, name string) (bool, error) {
+	if err := by.Authorize(access.Request{Action: actionDelete}); err != nil {
+		return false, err
+	}
+	if isReserved(name) {
+		return false, fault.New(fault.Argument, "role [%s] is reserved and cannot be deleted", name)
+	}
+	found, err := s.store.DeleteRole(ctx, name)
+	s.named.Kill(name)
+	return found, err
+}
+
+// ClearCache forgets what is kept of the named roles, or of all for "*".
+func (s *Service) ClearCache(_ context.Context, by *access.Caller, names []string) error {
+	if err := by.Authorize(access.Request{Action: actionClearCache}); err != nil {
+		return err
+	}
+	if slices.Contains(names, "*") {
+		s.named.Flush()
+		return nil
+	}
+	s.named.Kill(names...)
+	return nil
+}
+
+// Permissions returns what the named roles allow together. Names without a
+// role allow nothing and are remembered for refusals. Where superuser is among
+// the names, it is the only one that counts.
+func (s *Service) Permissions(ctx context.Context, names []string) (access.Permissions, error) {
+	names = effective(names)
+	key := strings.Join(names, "\x00") // not part of any name
+	e := s.united.Get(key)
+	if e != nil && !e.Value.current() {
+		s.united.Kill(key)
+		e = nil
+	}
+	if e == nil {
+		var err error
+		if e, err = s.united.Fill(ctx, key, func(ctx context.Context) (united, error) { return s.unite(ctx, names) }); err != nil {
+			return access.Permissions{}, err
+		}
+	}
+	if e.Value.current() {
+		return e.Value.permissions, nil
+	}
+	// A role changes at this moment. What is read now was read after the
+	// request came, so it answers for this request; it is not kept.
+	u, err := s.unite(ctx, names)
+	return u.permissions, err
+}
+
+func (u united) current() bool {
+	return !slices.ContainsFunc(u.of, func(e *cache.Entry[named]) bool { return e.Dead() })
+}
+
+func (s *Service) unite(ctx context.Context, names []string) (united, error) {
+	var u united
+	var found, missing []string
+	var descriptors []access.Descriptor
+	for _, name := range names {
+		e, err := s.resolve(ctx, name)
+		if err != nil {
+			return united{}, err
+		}
+		u.of = append(u.of, e)
+		if e.Value.exists {
+			found, descriptors = append(found, name), append(descriptors, e.Value.descriptor)
+		} else {
+			missing = append(missing, name)
+		}
+	}
+	u.permissions = access.NewPermissions(found, missing, access.NewRole(descriptors...))
+	return u, nil
+}
+
+// Descriptors returns the roles that names stand for, without those that do
+// not exist: what an API key keeps of its owner. superuser counts alone, as in
+// [Service.Permissions].
+func (s *Service) Descriptors(ctx context.Context, names []string) (access.Descriptors, error) {
+	all := make(access.Descriptors)
+	for _, name := range effective(names) {
+		e, err := s.resolve(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		if e.Value.exists {
+			all[name] = e.Value.descriptor
+		}
+	}
+	return all, nil
+}
+
+// effective drops repetitions, and all but superuser where it is present.
+func effective(names []string) []string {
+	if slices.Contains(names, access.SuperuserName) {
+		return []string{access.SuperuserName}
+	}
+	for i, name := range names {
+		if slices.Contains(names[:i], name) {
+			names = slices.Clone(names)
+			slices.Sort(names)
+			return slices.Compact(names)
+		}
+	}
+	return names
+}
+
+func (s *Service) resolve(ctx context.Context, name string) (*cache.Entry[named], error) {
+	if e := s.named.Get(name); e != nil {
+		return e, nil
+	}
+	return s.named.Fill(ctx, name, func(ctx context.Context) (named, error) {
+		if d, ok := access.Reserved(name); ok {
+			return named{d, true}, nil
+		}
+		d, err := s.store.Role(ctx, name)
+		if fault.KindOf(err) == fault.NotFound {
+			return named{}, nil
+		}
+		return named{d, err == nil}, err
+	})
+}

@@ -1,0 +1,290 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"latchkey/internal/apikey"
+	"latchkey/internal/fault"
+)
+
+var _ apikey.Store = (*DB)(nil)
+
+// creator is what a key remembers of its owner beside the columns that are searched.
+type creator struct {
+	FullName *string         `json:"full_name,omitempty"`
+	Email    *string         `json:"email,omitempty"`
+	Metadata json.RawMessage `json:"metadata"`
+}
+
+// InsertAPIKey implements apikey.Store.
+func (d *DB) InsertAPIKey(ctx context.Context, k apikey.Key, sets ...apikey.RoleSet) error {
+	who, err := json.Marshal(creator{k.Owner.FullName, k.Owner.Email, k.Owner.Metadata})
+	if err != nil {
+		return err
+	}
+	var limitedBy []byte
+	if k.LimitedBy != (apikey.Digest{}) {
+		limitedBy = k.LimitedBy[:]
+	}
+	return d.write(ctx, func(tx *Tx) error {
+		for _, s := range sets {
+			if _, err := tx.exec(`INSERT INTO role_sets (digest, body) VALUES ($1, $2) ON CONFLICT (digest) DO NOTHING`, s.Digest[:], s.Body); err != nil {
+				return err
+			}
+		}
+		_, err := tx.exec(`
+			INSERT INTO api_keys (id, type, name, username, realm, realm_type, hash, created_at, expires_at, invalidated_at, roles, limited_by, metadata, creator)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
+			k.ID, string(k.Type), k.Name, k.Owner.Username, k.Owner.Realm, k.Owner.RealmType, k.Hash,
+			k.CreatedAt.UnixMilli(), millis(k.ExpiresAt), millis(k.InvalidatedAt), k.Roles[:], limitedBy, string(k.Metadata), string(who))
+		if d.taken(err) {
+			return fault.Wrap(err, fault.Conflict, "api key [%s] already exists", k.ID)
+		}
+		return err
+	})
+}
+
+const selectKeys = `
+	SELECT id, type, name, username, realm, realm_type, hash, created_at, expires_at, invalidated_at, roles, limited_by, metadata, creator
+	FROM api_keys`
+
+func scanKey(row scanner) (apikey.Key, error) {
+	var k apikey.Key
+	var typ, metadata, who string
+	var created int64
+	var expires, invalidated sql.NullInt64
+	var roles, limitedBy []byte
+	err := row.Scan(&k.ID, &typ, &k.Name, &k.Owner.Username, &k.Owner.Realm, &k.Owner.RealmType, &k.Hash,
+		&created, &expires, &invalidated, &roles, &limitedBy, &metadata, &who)
+	if err != nil {
+		return k, err
+	}
+	k.Type, k.Metadata = apikey.Type(typ), json.RawMessage(metadata)
+	k.CreatedAt, k.ExpiresAt, k.InvalidatedAt = time.UnixMilli(created).UTC(), fromMillis(expires), fromMillis(invalidated)
+	copy(k.Roles[:], roles)
+	copy(k.LimitedBy[:], limitedBy)
+	var c creator
+	if err := json.Unmarshal([]byte(who), &c); err != nil {
+		return k, fmt.Errorf("read the creator of api key %s: %w", k.ID, err)
+	}
+	k.Owner.FullName, k.Owner.Email, k.Owner.Metadata = c.FullName, c.Email, c.Metadata
+	return k, nil
+}
+
+// APIKey implements apikey.Store.
+func (d *DB) APIKey(ctx context.Context, id string) (apikey.Key, error) {
+	stmt, err := d.prepared(ctx, selectKeys+` WHERE id = $1`)
+	if err != nil {
+		return apikey.Key{}, d.classify(err)
+	}
+	k, err := scanKey(stmt.QueryRowContext(ctx, id))
+	if errors.Is(err, sql.ErrNoRows) {
+		return apikey.Key{}, fault.New(fault.NotFound, "api key [%s] not found", id)
+	}
+	return k, d.classify(err)
+}
+
+// APIKeys implements apikey.Store.
+func (d *DB) APIKeys(ctx context.Context, sel apikey.Selector, activeAt time.Time) ([]apikey.Key, error) {
+	var keys []apikey.Key
+	for _, w := range where(sel) {
+		if !activeAt.IsZero() {
+			w.add("invalidated_at IS NULL AND (expires_at IS NULL OR expires_at > %s)", activeAt.UnixMilli())
+		}
+		rows, err := d.queryOnce(ctx, selectKeys+w.String(), w.args...)
+		if err != nil {
+			return nil, err
+		}
+		for rows.Next() {
+			k, err := scanKey(rows)
+			if err != nil {
+				return nil, errors.Join(err, rows.Close())
+			}
+			keys = append(keys, k)
+		}
+		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+			return nil, d.classify(err)
+		}
+	}
+	slices.SortFunc(keys, func(a, b apikey.Key) int {
+		if c := a.CreatedAt.Compare(b.CreatedAt); c != 0 {
+			return c
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
+	return keys, nil
+}
+
+// RoleSet implements apikey.Store.
+func (d *DB) RoleSet(ctx context.Context, digest apikey.Digest) ([]byte, error) {
+	var body []byte
+	err := d.get(ctx, `SELECT body FROM role_sets WHERE digest = $1`, []any{digest[:]}, &body)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, fault.New(fault.NotFound, "role set [%x] not found", digest)
+	}
+	return body, err
+}
+
+// InvalidateAPIKeys implements apikey.Store.
+func (d *DB) InvalidateAPIKeys(ctx context.Context, sel apikey.Selector, restOnly bool, at time.Time, changed func(ids []string)) (apikey.Invalidated, error) {
+	var found apikey.Invalidated
+	err := d.write(ctx, func(tx *Tx) error {
+		for _, w := range where(sel) {
+			if len(sel.IDs) > 0 {
+				before := w.clone().add("invalidated_at IS NOT NULL")
+				if err := tx.texts(&found.Before, `SELECT id FROM api_keys`+before.String(), before.args...); err != nil {
+					return err
+				}
+			}
+			w.add("invalidated_at IS NULL")
+			if restOnly {
+				others := w.clone().add("type <> %s", string(apikey.REST))
+				if err := tx.texts(&found.NotReached, `SELECT id FROM api_keys`+others.String(), others.args...); err != nil {
+					return err
+				}
+				w.add("type = %s", string(apikey.REST))
+			}
+			w.args = append(w.args, at.UnixMilli())
+			update := fmt.Sprintf(`UPDATE api_keys SET invalidated_at = $%d`, len(w.args))
+			if err := tx.texts(&found.IDs, update+w.String()+` RETURNING id`, w.args...); err != nil {
+				return err
+			}
+		}
+		tx.committed(func() { changed(found.IDs) })
+		return nil
+	})
+	if err != nil {
+		return apikey.Invalidated{}, err
+	}
+	slices.Sort(found.IDs) // RETURNING promises no order
+	slices.Sort(found.Before)
+	slices.Sort(found.NotReached)
+	return found, nil
+}
+
+// PurgeAPIKeys implements apikey.Store.
+func (d *DB) PurgeAPIKeys(ctx context.Context, before time.Time, limit int) ([]string, error) {
+	// Finding them reads the whole table, so it happens outside the writer; none of them can come back to life.
+	rows, err := d.query(ctx, `SELECT id FROM api_keys WHERE expires_at <= $1 OR invalidated_at <= $1 LIMIT $2`, before.UnixMilli(), limit)
+	if err != nil {
+		return nil, err
+	}
+	var found []string
+	if err := scanTexts(rows, &found); err != nil || len(found) == 0 {
+		return nil, d.classify(err)
+	}
+	var ids []string
+	err = d.write(ctx, func(tx *Tx) error {
+		for _, w := range where(apikey.Selector{IDs: found}) {
+			w.add("(expires_at <= %[1]s OR invalidated_at <= %[1]s)", before.UnixMilli())
+			if err := tx.texts(&ids, `DELETE FROM api_keys`+w.String()+` RETURNING id`, w.args...); err != nil {
+				return err
+			}
+		}
+		if len(found) == limit {
+			return nil
+		}
+		_, err := tx.exec(`
+			DELETE FROM role_sets WHERE digest NOT IN (
+				SELECT roles FROM api_keys UNION SELECT limited_by FROM api_keys WHERE limited_by IS NOT NULL)`)
+		return err
+	})
+	return ids, err
+}
+
+// condition is a WHERE clause in the making.
+type condition struct {
+	parts []string
+	args  []any
+}
+
+// add appends one part; each %s or %[n]s in it becomes the placeholder of a value.
+func (c *condition) add(part string, values ...any) *condition {
+	marks := make([]any, len(values))
+	for i, v := range values {
+		c.args = append(c.args, v)
+		marks[i] = fmt.Sprintf("$%d", len(c.args))
+	}
+	c.parts = append(c.parts, fmt.Sprintf(part, marks...))
+	return c
+}
+
+func (c *condition) clone() *condition {
+	return &condition{slices.Clone(c.parts), slices.Clone(c.args)}
+}
+
+func (c *condition) String() string {
+	if len(c.parts) == 0 {
+		return ""
+	}
+	return " WHERE " + strings.Join(c.parts, " AND ")
+}
+
+// maxIDs bounds the ids in one statement: engines bound the placeholders.
+const maxIDs = 1000
+
+// where returns the conditions of sel; together they choose what sel chooses.
+// It is more than one only for very many ids.
+func where(sel apikey.Selector) []*condition {
+	var all []*condition
+	for chunk := range chunks(sel.IDs) {
+		c := &condition{}
+		if len(chunk) > 0 {
+			marks := make([]string, len(chunk))
+			for i, id := range chunk {
+				c.args = append(c.args, id)
+				marks[i] = fmt.Sprintf("$%d", len(c.args))
+			}
+			c.parts = append(c.parts, "id IN ("+strings.Join(marks, ",")+")")
+		}
+		if sel.Username != "" {
+			c.add("username = %s", sel.Username)
+		}
+		if sel.Realm != "" {
+			c.add("realm = %s", sel.Realm)
+		}
+		switch {
+		case sel.Prefix && sel.Name != "":
+			c.add("name >= %s", sel.Name)
+			if end, ok := after(sel.Name); ok {
+				c.add("name < %s", end)
+			}
+		case sel.Name != "":
+			c.add("name = %s", sel.Name)
+		}
+		all = append(all, c)
+	}
+	return all
+}
+
+// chunks yields ids in parts of at most maxIDs, and one empty part if there are none.
+func chunks(ids []string) func(func([]string) bool) {
+	if len(ids) == 0 {
+		return func(yield func([]string) bool) { yield(nil) }
+	}
+	return slices.Chunk(ids, maxIDs)
+}
+
+// after returns the least text that is greater than every text with the given
+// prefix, in the order of bytes; ok is false if there is none.
+func after(prefix string) (end string, ok bool) {
+	for prefix != "" {
+		r, size := utf8.DecodeLastRuneInString(prefix)
+		prefix = prefix[:len(prefix)-size]
+		switch {
+		case r == 0xD7FF:
+			return prefix + "\uE000", true // what lies between are no characters
+		case r < utf8.MaxRune:
+			return prefix + string(r+1), true
+		}
+	}
+	return "", false
+}

@@ -1,0 +1,78 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"maps"
+
+	"latchkey/internal/access"
+	"latchkey/internal/fault"
+	"latchkey/internal/role"
+)
+
+var _ role.Store = (*DB)(nil)
+
+// PutRole implements role.Store.
+func (d *DB) PutRole(ctx context.Context, name string, descriptor access.Descriptor) (created bool, err error) {
+	body := access.Descriptors{name: descriptor}.Canonical()
+	err = d.write(ctx, func(tx *Tx) error {
+		created, err = changedOne(tx.exec(`INSERT INTO roles (name, body) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING`, name, body))
+		if err != nil || created {
+			return err
+		}
+		_, err = tx.exec(`UPDATE roles SET body = $2 WHERE name = $1`, name, body)
+		return err
+	})
+	return created && err == nil, err
+}
+
+// Role implements role.Store.
+func (d *DB) Role(ctx context.Context, name string) (access.Descriptor, error) {
+	var body []byte
+	err := d.get(ctx, `SELECT body FROM roles WHERE name = $1`, []any{name}, &body)
+	if errors.Is(err, sql.ErrNoRows) {
+		return access.Descriptor{}, fault.New(fault.NotFound, "role [%s] not found", name)
+	}
+	if err != nil {
+		return access.Descriptor{}, err
+	}
+	roles, err := access.DecodeDescriptors(body)
+	if err != nil {
+		return access.Descriptor{}, fmt.Errorf("read role %s: %w", name, err)
+	}
+	return roles[name], nil
+}
+
+// Roles implements role.Store.
+func (d *DB) Roles(ctx context.Context, names []string) (access.Descriptors, error) {
+	where, args := oneOf("name", names)
+	rows, err := d.queryOnce(ctx, `SELECT name, body FROM roles`+where, args...)
+	if err != nil {
+		return nil, err
+	}
+	all := make(access.Descriptors)
+	for rows.Next() {
+		var name string
+		var body []byte
+		if err := rows.Scan(&name, &body); err != nil {
+			return nil, errors.Join(d.classify(err), rows.Close())
+		}
+		roles, err := access.DecodeDescriptors(body)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("read role %s: %w", name, err), rows.Close())
+		}
+		maps.Copy(all, roles)
+	}
+	return all, d.classify(errors.Join(rows.Err(), rows.Close()))
+}
+
+// DeleteRole implements role.Store.
+func (d *DB) DeleteRole(ctx context.Context, name string) (found bool, err error) {
+	err = d.write(ctx, func(tx *Tx) error {
+		found, err = changedOne(tx.exec(`DELETE FROM roles WHERE name = $1`, name))
+		return err
+	})
+	return found && err == nil, err
+}

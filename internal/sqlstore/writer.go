@@ -1,0 +1,316 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"latchkey/internal/fault"
+)
+
+// writer is the one goroutine that changes the store. What has queued up while
+// it was busy shares a transaction (group commit), and every caller is answered
+// after the commit is on the disk.
+//
+// The shared transaction has a context of its own: an engine that is
+// interrupted rolls back every neighbour's change as well. Each act is a
+// savepoint, so that one that fails takes nobody along.
+type writer struct {
+	db      *sql.DB
+	tx      Tx
+	dialect *dialect
+	acts    chan *act
+	done    chan struct{} // closed when run has returned
+
+	mu     sync.RWMutex // held for reading while an act is handed over
+	closed bool
+}
+
+// maxBatch bounds how many acts share a transaction.
+const maxBatch = 512
+
+type act struct {
+	change func(*Tx) error
+	state  atomic.Uint32 // waiting, claimed or given up
+	err    error
+	done   chan struct{}
+	// committed is called once the act is durable and before anyone in its batch, or later, is answered.
+	committed []func()
+}
+
+const (
+	waiting = iota
+	claimed
+	givenUp
+)
+
+func newWriter(ctx context.Context, db *sql.DB, d *dialect) (*writer, error) {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	w := &writer{
+		db: db, dialect: d,
+		tx:   Tx{conn: conn, dialect: d, stmts: make(map[string]*sql.Stmt)},
+		acts: make(chan *act, maxBatch), done: make(chan struct{}),
+	}
+	go w.run() // ends with close, which waits for it
+	return w, nil
+}
+
+// write runs change as one act: all of it or nothing. A nil error means that
+// it is on the disk. fault.Unknown means that it may be; any other error means
+// that it is not. The context is obeyed until the act has begun: after that the
+// outcome is near, and worth more than an early answer.
+func (w *writer) write(ctx context.Context, change func(*Tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return w.dialect.classify(err)
+	}
+	a := &act{change: change, done: make(chan struct{})}
+	w.mu.RLock()
+	if w.closed {
+		w.mu.RUnlock()
+		return fault.New(fault.Unavailable, "the store is closed")
+	}
+	select {
+	case w.acts <- a:
+		w.mu.RUnlock()
+	case <-ctx.Done():
+		w.mu.RUnlock()
+		return w.dialect.classify(ctx.Err())
+	}
+	select {
+	case <-a.done:
+	case <-ctx.Done():
+		if a.state.CompareAndSwap(waiting, givenUp) {
+			return w.dialect.classify(ctx.Err())
+		}
+		<-a.done // it is being written, so its outcome is near
+	}
+	return w.dialect.classify(a.err)
+}
+
+func (w *writer) run() {
+	defer close(w.done)
+	for first := range w.acts {
+		batch := []*act{first}
+	gather:
+		for len(batch) < maxBatch {
+			select {
+			case a, ok := <-w.acts:
+				if !ok {
+					break gather
+				}
+				batch = append(batch, a)
+			default:
+				break gather
+			}
+		}
+		w.commit(batch)
+	}
+}
+
+// commit runs a batch in one transaction and answers everyone in it.
+func (w *writer) commit(batch []*act) {
+	live := batch[:0]
+	for _, a := range batch {
+		if a.state.CompareAndSwap(waiting, claimed) {
+			live = append(live, a)
+		}
+	}
+	if len(live) == 0 {
+		return
+	}
+	if err := w.transact(live); err != nil {
+		for _, a := range live {
+			a.err = err // a verdict of its own rests on what its neighbours did, and that is void
+		}
+	}
+	for _, a := range live {
+		for _, f := range a.committed {
+			if a.err == nil {
+				f()
+			}
+		}
+	}
+	for _, a := range live {
+		close(a.done)
+	}
+}
+
+// transact returns what befell the whole transaction; what befell one act is
+// in the act.
+func (w *writer) transact(live []*act) error {
+	if _, err := w.tx.exec(w.dialect.begin); err != nil {
+		return notDone(err)
+	}
+	failed := 0
+	for _, a := range live {
+		if err := w.attempt(a, len(live) == 1); err != nil {
+			w.rollback()
+			return notDone(err)
+		}
+		if a.err != nil {
+			failed++
+		}
+	}
+	if failed == len(live) {
+		w.rollback()
+		return nil
+	}
+	if _, err := w.tx.exec("COMMIT"); err != nil {
+		w.rollback()
+		if w.dialect.full(err) {
+			return notDone(err)
+		}
+		return fault.Wrap(err, fault.Unknown, "the store did not confirm the change")
+	}
+	return nil
+}
+
+// attempt runs one act inside a savepoint, or, when it is alone, without one.
+// It fails if the transaction can no longer be used.
+func (w *writer) attempt(a *act, alone bool) error {
+	if alone {
+		a.err = a.run(&w.tx)
+		return nil
+	}
+	if _, err := w.tx.exec("SAVEPOINT act"); err != nil {
+		return err
+	}
+	if a.err = a.run(&w.tx); a.err != nil {
+		if _, err := w.tx.exec("ROLLBACK TO act"); err != nil {
+			return errors.Join(a.err, err)
+		}
+	}
+	_, err := w.tx.exec("RELEASE act")
+	return err
+}
+
+func (a *act) run(tx *Tx) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("a change panicked: %v", p)
+		}
+	}()
+	tx.current = a
+	return a.change(tx)
+}
+
+// rollback ends a transaction that failed. The engine may have ended it
+// already; either way nothing of it stays, so its error has nothing to tell.
+func (w *writer) rollback() { _, _ = w.tx.exec("ROLLBACK") }
+
+func notDone(err error) error {
+	return fault.Wrap(err, fault.Unavailable, "the store could not make the change")
+}
+
+func (w *writer) close() error {
+	w.mu.Lock()
+	if !w.closed {
+		w.closed = true
+		close(w.acts)
+	}
+	w.mu.Unlock()
+	<-w.done
+	return errors.Join(w.tx.close(), w.db.Close())
+}
+
+// Tx is the transaction that an act runs in. Its statements carry the writer's
+// own context.
+type Tx struct {
+	conn    *sql.Conn
+	dialect *dialect
+	stmts   map[string]*sql.Stmt
+	current *act
+}
+
+// committed has f called once the current act is durable, before it or any
+// later write is answered. It must not write.
+func (tx *Tx) committed(f func()) { tx.current.committed = append(tx.current.committed, f) }
+
+// prepared keeps statements by text. Only constant texts go through it, so the map stays small.
+func (tx *Tx) prepared(query string) (*sql.Stmt, error) {
+	if s, ok := tx.stmts[query]; ok {
+		return s, nil
+	}
+	s, err := tx.conn.PrepareContext(context.Background(), tx.dialect.bind(query))
+	if err == nil {
+		tx.stmts[query] = s
+	}
+	return s, err
+}
+
+// close gives back the connection. It closes the statements first: an engine
+// whose connection closes with statements open neither cleans up nor lets go of its files.
+func (tx *Tx) close() error {
+	var errs []error
+	for _, s := range tx.stmts {
+		errs = append(errs, s.Close())
+	}
+	clear(tx.stmts)
+	return errors.Join(append(errs, tx.conn.Close())...)
+}
+
+// exec runs a statement whose text is a constant.
+func (tx *Tx) exec(query string, args ...any) (sql.Result, error) {
+	s, err := tx.prepared(query)
+	if err != nil {
+		return nil, err
+	}
+	return s.ExecContext(context.Background(), args...)
+}
+
+// row runs a query of one row whose text is a constant.
+func (tx *Tx) row(query string, args ...any) scanner {
+	s, err := tx.prepared(query)
+	if err != nil {
+		return failedScan{err}
+	}
+	return s.QueryRowContext(context.Background(), args...)
+}
+
+// query runs a query whose text is a constant. The caller closes the rows before the next statement.
+func (tx *Tx) query(query string, args ...any) (*sql.Rows, error) {
+	s, err := tx.prepared(query)
+	if err != nil {
+		return nil, err
+	}
+	return s.QueryContext(context.Background(), args...)
+}
+
+// queryOnce runs a query whose text was assembled for this one act.
+func (tx *Tx) queryOnce(query string, args ...any) (*sql.Rows, error) {
+	return tx.conn.QueryContext(context.Background(), tx.dialect.bind(query), args...)
+}
+
+type scanner interface{ Scan(dest ...any) error }
+
+type failedScan struct{ err error }
+
+func (f failedScan) Scan(...any) error { return f.err }
+
+// texts appends the only column of a query to dest. Its text may be assembled.
+func (tx *Tx) texts(dest *[]string, query string, args ...any) error {
+	rows, err := tx.queryOnce(query, args...)
+	if err != nil {
+		return err
+	}
+	return scanTexts(rows, dest)
+}
+
+// scanTexts appends the only column of rows to dest and closes them.
+func scanTexts(rows *sql.Rows, dest *[]string) error {
+	defer rows.Close()
+	for rows.Next() {
+		var s string
+		if err := rows.Scan(&s); err != nil {
+			return err
+		}
+		*dest = append(*dest, s)
+	}
+	return rows.Err()
+}

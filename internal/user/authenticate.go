@@ -1,0 +1,171 @@
+package user
+
+import (
+	"context"
+	"sync/atomic"
+
+	"latchkey/internal/access"
+	"latchkey/internal/cache"
+	"latchkey/internal/fault"
+	"latchkey/internal/secret"
+)
+
+// account is a user as logins need it. What it holds does not change; a write
+// to the user kills the cache entry around it.
+type account struct {
+	subject access.Subject
+	hash    string // empty: no password matches
+	enabled bool
+	adopt   bool // the hash comes from the automatic configuration and is stored at the first login
+
+	// good recognizes the last password that matched hash without computing
+	// hash again. It is set only while the user is enabled.
+	good atomic.Pointer[secret.Digest]
+}
+
+// Authenticate returns the user with this name and password. The reserved
+// realm answers for its names alone; all others are asked of the native realm.
+// An unknown name, a wrong password and a disabled user are one
+// fault.Unauthenticated, and cost about the same time. The subject's
+// permissions are not filled in; it is shared and not to be changed.
+func (s *Service) Authenticate(ctx context.Context, username, password string) (access.Subject, error) {
+	if s.offForLogin(username) {
+		return s.refuse(ctx, username, password)
+	}
+	proved := "" // a stored hash that password is known to match
+	for _, read := range s.rounds() {
+		e, err := read(ctx, username)
+		if fault.KindOf(err) == fault.NotFound || err == nil && e.Value.hash == "" {
+			return s.refuse(ctx, username, password)
+		}
+		if err != nil {
+			return access.Subject{}, err
+		}
+		a := e.Value
+		if good := a.good.Load(); (good == nil || !good.Matches(password)) && proved != a.hash {
+			match, err := secret.Verify(ctx, a.hash, password)
+			if err != nil {
+				return access.Subject{}, err
+			}
+			if !match {
+				return access.Subject{}, wrong(username)
+			}
+			proved = a.hash
+		}
+		if !a.enabled {
+			return access.Subject{}, wrong(username)
+		}
+		if a.adopt {
+			_, err := s.store.InitReservedUserPassword(ctx, username, a.hash, false)
+			s.cache.Kill(username)
+			if err != nil {
+				return access.Subject{}, err
+			}
+			continue // with the password that is stored now, which need not be this one
+		}
+		if proved != "" {
+			digest := secret.NewDigest(password)
+			a.good.Store(&digest)
+		}
+		if !e.Dead() { // read last: what changed during the checks above is checked again
+			return a.subject, nil
+		}
+	}
+	return access.Subject{}, fault.New(fault.Unavailable, "user [%s] changed while the password was checked", username)
+}
+
+// Lookup returns a user that somebody else wants to run as. An unknown name is
+// fault.NotFound, a disabled user fault.Unauthenticated. The subject is as of
+// [Service.Authenticate].
+func (s *Service) Lookup(ctx context.Context, username string) (access.Subject, error) {
+	if s.nativeOff && !s.isReserved(username) {
+		return access.Subject{}, fault.New(fault.NotFound, "user [%s] not found", username)
+	}
+	for _, read := range s.rounds() {
+		e, err := read(ctx, username)
+		if err != nil {
+			return access.Subject{}, err
+		}
+		if !e.Value.enabled {
+			return access.Subject{}, wrong(username)
+		}
+		if !e.Dead() {
+			return e.Value.subject, nil
+		}
+	}
+	return access.Subject{}, fault.New(fault.Unavailable, "user [%s] changed while it was looked up", username)
+}
+
+// rounds are the ways to read a user, in turn: what is in the cache, and if it
+// died meanwhile, what the store holds now. The latter was read after the
+// request came, so it answers for this request, whatever becomes of the user
+// at the same time; it is not kept.
+func (s *Service) rounds() [2]func(context.Context, string) (*cache.Entry[*account], error) {
+	return [...]func(context.Context, string) (*cache.Entry[*account], error){
+		func(ctx context.Context, username string) (*cache.Entry[*account], error) {
+			if e := s.cache.Get(username); e != nil {
+				return e, nil
+			}
+			return s.cache.Fill(ctx, username, func(ctx context.Context) (*account, error) { return s.load(ctx, username) })
+		},
+		func(ctx context.Context, username string) (*cache.Entry[*account], error) {
+			a, err := s.load(ctx, username)
+			return &cache.Entry[*account]{Value: a}, err
+		},
+	}
+}
+
+func (s *Service) offForLogin(username string) bool {
+	return (s.nativeOff || s.lookupOnly) && !s.isReserved(username)
+}
+
+// refuse takes as long as a wrong password, so that nobody learns from the
+// time which users exist and have one.
+func (s *Service) refuse(ctx context.Context, username, password string) (access.Subject, error) {
+	if _, err := secret.Verify(ctx, s.decoy, password); err != nil {
+		return access.Subject{}, err
+	}
+	return access.Subject{}, wrong(username)
+}
+
+func wrong(username string) error {
+	return fault.New(fault.Unauthenticated, "unable to authenticate user [%s]", username)
+}
+
+func (s *Service) load(ctx context.Context, username string) (*account, error) {
+	if s.isReserved(username) {
+		return s.loadReserved(ctx, username)
+	}
+	a, err := s.store.User(ctx, username)
+	if err != nil {
+		return nil, err
+	}
+	return &account{subject: a.subject(s.native), hash: a.Hash, enabled: a.Enabled}, nil
+}
+
+func (s *Service) loadReserved(ctx context.Context, username string) (*account, error) {
+	u, _ := reservedUser(username)
+	state, err := s.store.ReservedUser(ctx, username)
+	if fault.KindOf(err) == fault.NotFound {
+		state = ReservedState{Enabled: true}
+	} else if err != nil {
+		return nil, err
+	}
+	a := &account{subject: u.subject(ReservedRealm), hash: state.Hash, enabled: state.Enabled}
+	if username == Elastic && (state.Hash == "" || state.Generated) {
+		switch {
+		case s.bootstrap != "":
+			a.hash = s.bootstrap
+		case s.autoconf != "":
+			a.hash, a.adopt = s.autoconf, true
+		}
+	}
+	return a, nil
+}
+
+func (u User) subject(realm access.Realm) access.Subject {
+	return access.Subject{
+		Username: u.Username, FullName: u.FullName, Email: u.Email,
+		Metadata: u.Metadata, Roles: u.Roles, Realm: realm,
+	}
+}

@@ -1,0 +1,52 @@
+package user
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"latchkey/internal/xcontent"
+)
+
+// MergeMetadata returns old with the members of added: a member of both is
+// replaced, or merged in turn if it is an object in both. Empty texts are empty
+// objects. It is what an update without a password does, since the original
+// updates its document in part (spec/identity.md 2.3).
+func MergeMetadata(old, added json.RawMessage) (json.RawMessage, error) {
+	if len(old) == 0 || len(added) == 0 {
+		return orEmpty(slices.Concat(old, added)), nil
+	}
+	a, err := xcontent.ParseJSON(old)
+	if err != nil {
+		return nil, fmt.Errorf("read stored metadata: %w", err)
+	}
+	b, err := xcontent.ParseJSON(added)
+	if err != nil {
+		return nil, err
+	}
+	return merge(a, b).JSON(), nil
+}
+
+func merge(old, added xcontent.Value) xcontent.Value {
+	if old.Kind != xcontent.Object || added.Kind != xcontent.Object {
+		return added
+	}
+	merged := old
+	merged.Members = slices.Clone(old.Members)
+	for _, m := range added.Members {
+		i := slices.IndexFunc(merged.Members, func(o xcontent.Member) bool { return o.Name == m.Name })
+		if i < 0 {
+			merged.Members = append(merged.Members, m)
+			continue
+		}
+		merged.Members[i].Value = merge(merged.Members[i].Value, m.Value)
+	}
+	return merged
+}
+
+func orEmpty(object json.RawMessage) json.RawMessage {
+	if len(object) == 0 {
+		return json.RawMessage("{}")
+	}
+	return object
+}

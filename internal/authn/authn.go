@@ -1,0 +1,161 @@
+// Package authn finds out who sends a request, from its headers alone: it
+// picks the credential, hands it to the room that can judge it, and looks up
+// whom the caller runs as.
+package authn
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"strings"
+	"unicode/utf8"
+
+	"latchkey/internal/access"
+	"latchkey/internal/fault"
+)
+
+// APIKeys verifies API keys.
+type APIKeys interface {
+	// Verify returns the caller that holds a key, or fault.Unauthenticated.
+	// The caller is shared and must not be changed.
+	Verify(ctx context.Context, id, secret string) (*access.Caller, error)
+}
+
+// Users knows the users of the realm chain.
+type Users interface {
+	// Authenticate returns who holds a password, without permissions, or fault.Unauthenticated.
+	Authenticate(ctx context.Context, username, password string) (access.Subject, error)
+	// Lookup returns a user by name alone, without permissions; fault.NotFound
+	// if there is none, fault.Unauthenticated if the user is disabled.
+	Lookup(ctx context.Context, username string) (access.Subject, error)
+}
+
+// Roles resolves role names.
+type Roles interface {
+	Permissions(ctx context.Context, names []string) (access.Permissions, error)
+}
+
+// Authenticator judges the headers of requests.
+type Authenticator struct {
+	APIKeys APIKeys // nil: API keys are switched off, and their headers count for nothing
+	Users   Users
+	Roles   Roles
+	RunAs   bool // es-security-runas-user is obeyed
+}
+
+// Authenticate returns who sends a request with the given headers. A refusal is
+// fault.Unauthenticated; uri is named in it. A run-as target that does not
+// exist is no refusal: the caller says so, and every authorization fails.
+func (a *Authenticator) Authenticate(ctx context.Context, h http.Header, uri string) (*access.Caller, error) {
+	caller, err := a.credential(ctx, h.Get("Authorization"), uri)
+	if err != nil || !a.RunAs {
+		return caller, err
+	}
+	if target, ok := h["Es-Security-Runas-User"]; ok {
+		return a.runAs(ctx, caller, target[0], uri)
+	}
+	return caller, nil
+}
+
+func (a *Authenticator) credential(ctx context.Context, header, uri string) (*access.Caller, error) {
+	scheme, value, _ := strings.Cut(header, " ")
+	switch {
+	case value == "":
+	case strings.EqualFold(scheme, "ApiKey") && a.APIKeys != nil:
+		return a.apiKey(ctx, value)
+	case strings.EqualFold(scheme, "Bearer"):
+		return nil, refused("oauth2 token: invalid token")
+	case strings.EqualFold(scheme, "Basic"):
+		return a.basic(ctx, value, uri)
+	}
+	return nil, fault.New(fault.Unauthenticated, "missing authentication credentials for REST request [%s]", uri)
+}
+
+func refused(detail string) error {
+	return &fault.Error{
+		Kind:   fault.Unauthenticated,
+		Reason: "unable to authenticate with provided credentials and anonymous access is not allowed for this request",
+		Detail: detail,
+	}
+}
+
+// apiKey reads Base64 of id:secret, by the standard alphabet, padded or not (spec/api-keys.md 6.1).
+func (a *Authenticator) apiKey(ctx context.Context, value string) (*access.Caller, error) {
+	text, bad := decode(value)
+	if bad != "" {
+		return nil, refused("API key: " + bad)
+	}
+	id, secret, ok := strings.Cut(text, ":")
+	if !ok || id == "" {
+		return nil, refused("API key: the value must be the Base64 of an id, a colon and a secret")
+	}
+	return a.APIKeys.Verify(ctx, id, secret)
+}
+
+func (a *Authenticator) basic(ctx context.Context, value, uri string) (*access.Caller, error) {
+	text, bad := decode(value)
+	username, password, ok := strings.Cut(text, ":")
+	if bad != "" || !ok {
+		return nil, fault.New(fault.Unauthenticated, "unable to authenticate for REST request [%s]: the Basic credentials must be the Base64 of a name, a colon and a password", uri)
+	}
+	u, err := a.Users.Authenticate(ctx, username, password)
+	if err != nil {
+		return nil, wrongUser(err, username, uri)
+	}
+	if u.Permissions, err = a.Roles.Permissions(ctx, u.Roles); err != nil {
+		return nil, err
+	}
+	return &access.Caller{Subject: u, Type: access.ByRealm}, nil
+}
+
+// wrongUser gives every refusal of a user one face: nobody learns whether the
+// name, the password or the account is at fault.
+func wrongUser(err error, username, uri string) error {
+	if fault.KindOf(err) != fault.Unauthenticated {
+		return err
+	}
+	return fault.Wrap(err, fault.Unauthenticated, "unable to authenticate user [%s] for REST request [%s]", username, uri)
+}
+
+func (a *Authenticator) runAs(ctx context.Context, by *access.Caller, username, uri string) (*access.Caller, error) {
+	if username == "" {
+		return nil, wrongUser(fault.New(fault.Unauthenticated, "the name to run as is empty"), username, uri)
+	}
+	subject := by.Subject
+	as := &access.Caller{Type: by.Type, By: &subject}
+	u, err := a.Users.Lookup(ctx, username)
+	if f, ok := errors.AsType[*fault.Error](err); ok && f.Kind == fault.NotFound {
+		as.Username, as.RunAsUnknown = username, true
+		return as, nil
+	}
+	if err != nil {
+		return nil, wrongUser(err, username, uri)
+	}
+	if u.Permissions, err = a.Roles.Permissions(ctx, u.Roles); err != nil {
+		return nil, err
+	}
+	as.Subject = u
+	return as, nil
+}
+
+// decode reads standard Base64, padded or not, of UTF-8 text; bad says what is wrong with it.
+func decode(value string) (text, bad string) {
+	raw, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(value, "="))
+	padding := len(value) - len(strings.TrimRight(value, "="))
+	if at, ok := errors.AsType[base64.CorruptInputError](err); ok && int(at) < len(value) {
+		return "", "the value is not Base64: illegal character [0x" + hex(value[at]) + "]"
+	}
+	if err != nil || padding > 0 && (len(value)%4 != 0 || padding > 2) {
+		return "", "the value is not Base64: it has the wrong length"
+	}
+	if !utf8.Valid(raw) {
+		return "", "the value is not UTF-8"
+	}
+	return string(raw), ""
+}
+
+func hex(b byte) string {
+	const digits = "0123456789abcdef"
+	return string([]byte{digits[b>>4], digits[b&15]})
+}

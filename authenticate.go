@@ -1,0 +1,31 @@
+package latchkey
+
+import "encoding/json"
+
+// AuthenticateResponse is the answer to GET /_security/_authenticate: who the
+// caller is, after a run-as if there is one.
+type AuthenticateResponse struct {
+	Username            string            `json:"username"`
+	Roles               []string          `json:"roles"` // empty for an API key
+	FullName            *string           `json:"full_name"`
+	Email               *string           `json:"email"`
+	Metadata            json.RawMessage   `json:"metadata"` // an object
+	Enabled             bool              `json:"enabled"`
+	AuthenticationRealm Realm             `json:"authentication_realm"` // of who proved who they are
+	LookupRealm         Realm             `json:"lookup_realm"`         // of whose rights count
+	AuthenticationType  string            `json:"authentication_type"`  // realm, api_key, token or anonymous
+	APIKey              *AuthenticatedKey `json:"api_key,omitempty"`    // when the rights are those of an API key
+}
+
+// Realm names where a user comes from.
+type Realm struct {
+	Name string `json:"name"`
+	Type string `json:"type"`
+}
+
+// AuthenticatedKey is the API key that a request was made with.
+type AuthenticatedKey struct {
+	ID        string `json:"id"`
+	Name      string `json:"name,omitempty"`
+	ManagedBy string `json:"managed_by"`
+}

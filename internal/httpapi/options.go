@@ -1,0 +1,121 @@
+package httpapi
+
+import (
+	"log/slog"
+	"net/http"
+	"strconv"
+	"time"
+
+	"latchkey/internal/fault"
+)
+
+// Options are what an operator decides about the edge. The zero value works,
+// but for ClusterUUID, which clients keep and which therefore must be stable.
+type Options struct {
+	ClusterName string // default latchkey
+	ClusterUUID string // 22 URL-safe characters
+	NodeName    string // default node-1
+	NodeID      string // 22 URL-safe characters; default the ClusterUUID
+	Version     string // what GET / claims; default 9.5.1
+
+	// PublishAddress returns the ip:port that clients which sniff are sent to;
+	// it is called for each such request, since the port may be known late.
+	PublishAddress func() string
+	// BoundAddresses returns every address that is listened on.
+	BoundAddresses func() []string
+
+	MaxContentLength     int64 // bytes of a body, decoded; default 100 MiB
+	MaxInitialLineLength int   // bytes of method, URL and protocol; default 4 KiB
+	MaxHeaderSize        int   // bytes of all headers together; default 16 KiB
+
+	Compression     bool // answer with gzip where a client takes it
+	BriefErrors     bool // http.detailed_errors.enabled is false
+	APIKeysDisabled bool // no ApiKey challenge
+
+	Log *slog.Logger // default: nothing is logged
+}
+
+func (o Options) withDefaults() Options {
+	setDefault(&o.ClusterName, "latchkey")
+	setDefault(&o.NodeName, "node-1")
+	setDefault(&o.NodeID, o.ClusterUUID)
+	setDefault(&o.Version, "9.5.1")
+	setDefault(&o.MaxContentLength, 100<<20)
+	setDefault(&o.MaxInitialLineLength, 4<<10)
+	setDefault(&o.MaxHeaderSize, 16<<10)
+	if o.PublishAddress == nil {
+		o.PublishAddress = func() string { return "127.0.0.1:9200" }
+	}
+	if o.BoundAddresses == nil {
+		o.BoundAddresses = func() []string { return nil }
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+func setDefault[T comparable](p *T, value T) {
+	if *p == *new(T) {
+		*p = value
+	}
+}
+
+// Times a connection may take. They bound what a slow or silent client can
+// hold: an honest one never meets them.
+const (
+	headerTimeout = 30 * time.Second
+	bodyTimeout   = 5 * time.Minute
+	answerTimeout = 5 * time.Minute
+)
+
+// HTTPServer returns a net/http server for s, set so that as much as possible
+// is answered by s: limits are judged here, OPTIONS * too. Connections stay
+// open between requests for as long as the client likes.
+func (s *Server) HTTPServer() *http.Server {
+	return &http.Server{
+		Handler:                      s,
+		MaxHeaderBytes:               s.opts.MaxInitialLineLength + s.opts.MaxHeaderSize + 64<<10,
+		DisableGeneralOptionsHandler: true,
+		ReadHeaderTimeout:            headerTimeout,
+		ReadTimeout:                  bodyTimeout,
+		WriteTimeout:                 answerTimeout,
+		IdleTimeout:                  -1,
+		ErrorLog:                     slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+}
+
+// checkLimits refuses a request line or headers that are too long.
+func (s *Server) checkLimits(r *http.Request, uri string) error {
+	if n := len(r.Method) + len(uri) + len(r.Proto) + len("  "); n > s.opts.MaxInitialLineLength {
+		return &failure{status: http.StatusBadRequest, typ: "too_long_http_line_exception", hangUp: true,
+			reason: "An HTTP line is larger than " + strconv.Itoa(s.opts.MaxInitialLineLength) + " bytes."}
+	}
+	size := len("Host: \r\n") + len(r.Host)
+	for name, values := range r.Header {
+		for _, v := range values {
+			size += len(name) + len(v) + len(": \r\n")
+		}
+	}
+	if size > s.opts.MaxHeaderSize {
+		return &failure{status: http.StatusBadRequest, typ: "too_long_http_header_exception", hangUp: true,
+			reason: "HTTP headers are larger than " + strconv.Itoa(s.opts.MaxHeaderSize) + " bytes."}
+	}
+	return nil
+}
+
+// singleValued lists the headers that may be repeated only with the same value.
+var singleValued = []string{"Authorization", "Es-Security-Runas-User", "Es-Secondary-Authorization", "Es-Client-Authentication",
+	"X-Opaque-Id", "Traceparent", "Tracestate", "X-Elastic-Product-Origin"}
+
+func checkSingleValued(h http.Header) error {
+	for _, name := range singleValued {
+		values := h[name]
+		for i := 1; i < len(values); i++ {
+			if values[i] != values[0] {
+				return fault.New(fault.Argument, "multiple values for single-valued header [%s].", name)
+			}
+		}
+	}
+	return nil
+}

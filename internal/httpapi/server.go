@@ -1,0 +1,337 @@
+// Package httpapi serves the Elasticsearch security API over HTTP. It knows
+// routes, JSON shapes, headers and status codes, one file for each resource,
+// and nothing about how a key or a user is kept.
+package httpapi
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"latchkey/internal/access"
+	"latchkey/internal/apikey"
+	"latchkey/internal/fault"
+	"latchkey/internal/role"
+	"latchkey/internal/user"
+)
+
+// Authenticator finds out who is calling.
+type Authenticator interface {
+	// Authenticate judges the security headers alone. A refusal is
+	// fault.Unauthenticated and names uri. The header is not changed or kept.
+	Authenticate(ctx context.Context, header http.Header, uri string) (*access.Caller, error)
+}
+
+// Server answers the requests of the API. It is safe for concurrent use.
+type Server struct {
+	Services
+	opts       Options
+	log        *slog.Logger
+	router     router
+	challenges []string // of a 401
+	build      build
+}
+
+// Services are the rooms behind the endpoints.
+type Services struct {
+	Auth    Authenticator
+	APIKeys *apikey.Service
+	Users   *user.Service
+	Roles   *role.Service
+}
+
+// New returns a server for the given services.
+func New(opts Options, services Services) *Server {
+	s := &Server{Services: services, opts: opts.withDefaults()}
+	s.log = s.opts.Log
+	s.challenges = []string{`Basic realm="security", charset="UTF-8"`, `Bearer realm="security"`}
+	if !opts.APIKeysDisabled {
+		s.challenges = append(s.challenges, "ApiKey")
+	}
+	s.build = readBuild(s.opts.Version)
+	s.routeCluster()
+	s.routeAuthenticate()
+	s.routeUsers()
+	s.routeRoles()
+	s.routePrivileges()
+	s.routeAPIKeys()
+	return s
+}
+
+// route registers an endpoint under "METHOD /path/{wildcard}". Only a HEAD that
+// is registered by itself is answered.
+func (s *Server) route(pattern string, serve endpoint) {
+	s.router.add(&route{pattern: pattern, serve: serve})
+}
+
+// routeNew is route for calls whose repetition makes a second thing (create,
+// grant, clone): after an unknown outcome they answer 500, which no client
+// repeats by itself, and not 503.
+func (s *Server) routeNew(pattern string, serve endpoint) {
+	s.router.add(&route{pattern: pattern, serve: serve, makesNew: true})
+}
+
+// exchange is one request and what became known of it so far.
+type exchange struct {
+	w     http.ResponseWriter
+	r     *http.Request
+	uri   string // as the client wrote it
+	view  view
+	route *route
+	by    *access.Caller
+}
+
+// ServeHTTP answers one request. The caller is authenticated from the headers
+// alone, before the body is read and before routing, so that a stranger learns
+// nothing about routes; see [Server.serve] for the order of the rest.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	start := time.Now()
+	x := &exchange{w: w, r: r, uri: r.RequestURI, view: view{typ: mediaType{format: jsonFormat}, head: r.Method == http.MethodHead}}
+	if x.uri == "" { // a request that no connection brought
+		x.uri = r.URL.RequestURI()
+	}
+	if id := r.Header["X-Opaque-Id"]; len(id) > 0 {
+		w.Header()["X-Opaque-Id"] = id[:1]
+	}
+	status := s.answer(x)
+	if s.log.Enabled(r.Context(), slog.LevelDebug) {
+		s.logRequest(x, status, time.Since(start))
+	}
+}
+
+// answer serves x and writes the response, whose status it returns.
+func (s *Server) answer(x *exchange) (status int) {
+	rep, err := s.serveSafely(x)
+	if err != nil {
+		return s.fail(x, err)
+	}
+	if rep.status == 0 {
+		rep.status = http.StatusOK
+	}
+	b := buffers.Get().(*bytes.Buffer)
+	defer release(b)
+	if rep.body != nil {
+		if err := x.view.encode(b, rep.body); err != nil {
+			return s.fail(x, fmt.Errorf("encode the answer: %w", err))
+		}
+	}
+	x.w.Header()["X-elastic-product"] = product
+	s.send(x, rep.status, b)
+	return rep.status
+}
+
+// product is the value without which the official clients refuse a server. They
+// look for it on every answer but 401 and 403.
+var product = []string{"Elasticsearch"}
+
+// fail writes what err means on the wire.
+func (s *Server) fail(x *exchange, err error) int {
+	f := s.failureOf(err, x.route)
+	s.logFailure(x, f, err)
+	h := x.w.Header()
+	switch f.status {
+	case http.StatusUnauthorized:
+		h[challengeHeader] = f.challenges
+	case http.StatusForbidden:
+	default:
+		h["X-elastic-product"] = product
+	}
+	if f.status == http.StatusServiceUnavailable {
+		h["Retry-After"] = []string{"1"} // second
+	}
+	if f.allow != nil {
+		h["Allow"] = []string{strings.Join(f.allow, ",")}
+	}
+	if f.hangUp {
+		h["Connection"] = []string{"close"}
+	}
+	if f.status == http.StatusRequestEntityTooLarge {
+		h["Content-Length"] = []string{"0"}
+		x.w.WriteHeader(f.status)
+		return f.status
+	}
+	trace := ""
+	if x.view.trace && f.status != http.StatusUnauthorized {
+		trace = f.typ + ": " + f.reason + "\n\tat " + x.where() + "\n"
+	}
+	b := buffers.Get().(*bytes.Buffer)
+	defer release(b)
+	if err := x.view.encode(b, f.body(!s.opts.BriefErrors, trace)); err != nil {
+		s.log.ErrorContext(x.r.Context(), "an error could not be encoded", "err", err)
+	}
+	s.send(x, f.status, b)
+	return f.status
+}
+
+func (s *Server) send(x *exchange, status int, b *bytes.Buffer) {
+	if err := x.view.send(x.w, status, b); err != nil {
+		s.log.DebugContext(x.r.Context(), "the client went away before its answer", "err", err)
+	}
+}
+
+// serveSafely is serve, with a panic turned into an error.
+func (s *Server) serveSafely(x *exchange) (rep reply, err error) {
+	defer func() {
+		switch p := recover(); p {
+		case nil:
+		case http.ErrAbortHandler:
+			panic(p)
+		default:
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return s.serve(x)
+}
+
+// serve takes a request through the steps of spec/http.md 1, in their order.
+func (s *Server) serve(x *exchange) (reply, error) {
+	w, r := x.w, x.r
+	if err := s.checkLimits(r, x.uri); err != nil {
+		return reply{}, err
+	}
+	if err := checkSingleValued(r.Header); err != nil {
+		return reply{}, err
+	}
+	// Read early, so that refusals have the shape the client asked for; what is
+	// wrong with it is told after authentication.
+	neg := negotiate(r.Header)
+	c := &call{}
+	var badQuery error
+	if r.URL.RawQuery != "" {
+		if c.query, badQuery = parseQuery(r.URL.RawQuery); badQuery != nil {
+			badQuery = &failure{status: http.StatusBadRequest, typ: "bad_parameter_exception", reason: "the query string cannot be read: " + badQuery.Error()}
+		}
+	}
+	c.human = x.look(&c.query, &neg, r.ContentLength != 0)
+	x.view.gzip = s.opts.Compression && acceptsGzip(r.Header)
+
+	var err error
+	if r.Method != http.MethodOptions {
+		if x.by, err = s.Auth.Authenticate(r.Context(), r.Header, x.uri); err != nil {
+			return reply{}, err
+		}
+		c.by = x.by
+	}
+	if c.content, err = readBody(w, r, s.opts.MaxContentLength); err != nil {
+		return reply{}, err
+	}
+	hasBody := len(c.content) > 0
+	x.view.typ = neg.answer(c.query.String("format"), hasBody)
+	if err := neg.check(hasBody); err != nil {
+		return reply{}, err
+	}
+	if badQuery != nil {
+		return reply{}, badQuery
+	}
+	if c.query.err != nil {
+		return reply{}, c.query.err
+	}
+	if x.view.trace && s.opts.BriefErrors {
+		return reply{}, stringFailure(http.StatusBadRequest, "error traces in responses are disabled")
+	}
+	if x.route, c.wild = s.router.find(r.Method, r.URL); x.route == nil {
+		return s.unrouted(x, hasBody)
+	}
+	if hasBody {
+		if err := neg.unsupported(r.Header["Content-Type"]); err != nil {
+			return reply{}, err
+		}
+	}
+	if err := s.checkSecondary(x); err != nil {
+		return reply{}, err
+	}
+	c.route, c.format = x.route, neg.content.format
+	do, err := x.route.serve(c)
+	switch {
+	case c.query.err != nil:
+		return reply{}, c.query.err
+	case err != nil:
+		return reply{}, err
+	}
+	if err := c.leftover(r.Method, r.URL.Path, x.uri); err != nil {
+		return reply{}, err
+	}
+	return do(r.Context())
+}
+
+// look reads the parameters that every call takes. A bad one is left in q.err.
+func (x *exchange) look(q *query, neg *negotiation, hasBody bool) (human bool) {
+	x.view.pretty = q.Bool("pretty")
+	x.view.trace = q.Bool("error_trace")
+	x.view.filterPath = q.String("filter_path")
+	x.view.typ = neg.answer(q.String("format"), hasBody)
+	return q.Bool("human")
+}
+
+// knownMethods are those that HTTP servers know; with any other, an unknown path is 405 too.
+var knownMethods = []string{"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT"}
+
+// unrouted answers a request that no route takes.
+func (s *Server) unrouted(x *exchange, hasBody bool) (reply, error) {
+	allowed := s.router.allowed(x.r.URL)
+	method := x.r.Method
+	if len(allowed) == 0 && slices.Contains(knownMethods, method) && method != http.MethodOptions {
+		f := stringFailure(http.StatusBadRequest, fmt.Sprintf("no handler found for uri [%s] and method [%s]", x.uri, method))
+		f.bare = true
+		return reply{}, f
+	}
+	if method == http.MethodOptions {
+		if hasBody {
+			return reply{}, fault.New(fault.Argument, "request [OPTIONS %s] does not support having a body", x.uri)
+		}
+		if len(allowed) > 0 {
+			x.w.Header()["Allow"] = []string{strings.Join(allowed, ",")}
+		}
+		x.w.Header()["Content-Type"] = []string{"text/plain; charset=UTF-8"}
+		return reply{}, nil
+	}
+	f := stringFailure(http.StatusMethodNotAllowed, fmt.Sprintf("uri [%s] does not take the method [%s], only [%s]", x.uri, method, strings.Join(allowed, ", ")))
+	f.allow = allowed
+	return reply{}, f
+}
+
+// checkSecondary judges es-secondary-authorization. A good one changes nothing
+// here; a bad one refuses the request (spec/http.md 12.5).
+func (s *Server) checkSecondary(x *exchange) error {
+	second := x.r.Header["Es-Secondary-Authorization"]
+	if len(second) == 0 || second[0] == "" || x.by == nil {
+		return nil
+	}
+	_, err := s.Auth.Authenticate(x.r.Context(), http.Header{"Authorization": second[:1]}, x.uri)
+	return err
+}
+
+// where names the route for traces and logs.
+func (x *exchange) where() string {
+	if x.route == nil {
+		return "no route"
+	}
+	return x.route.pattern
+}
+
+// logFailure tells the operator what the client is not told, once.
+func (s *Server) logFailure(x *exchange, f *failure, err error) {
+	ctx := x.r.Context()
+	switch {
+	case f.status < 500:
+	case ctx.Err() != nil:
+		s.log.DebugContext(ctx, "the client went away", "route", x.where(), "err", err)
+	default:
+		s.log.ErrorContext(ctx, "request failed", "route", x.where(), "status", f.status, "err", err)
+	}
+}
+
+func (s *Server) logRequest(x *exchange, status int, took time.Duration) {
+	user := ""
+	if x.by != nil {
+		user = x.by.Username
+	}
+	s.log.DebugContext(x.r.Context(), "request", "method", x.r.Method, "route", x.where(), "path", x.r.URL.Path,
+		"status", status, "user", user, "took", took, "opaque_id", x.r.Header.Get("X-Opaque-Id"), "remote", x.r.RemoteAddr)
+}

@@ -1,0 +1,44 @@
+# make run     builds latchkey and serves on 127.0.0.1:9200, with its data in ./data
+# make check   the quick part of the tests, for every few minutes
+# make test    all that CI runs; as root on Debian it installs what it lacks beyond Go and make
+# make build   the static binary bin/latchkey
+
+GO ?= go
+TOOL = $(GO) tool -modfile=scripts/tools/go.mod
+SOURCES = find . -name node_modules -prune -o -name '*.go' -print
+
+.PHONY: build run check test prepare format vet staticcheck vulnerabilities race conformance
+.NOTPARALLEL:
+
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -o bin/latchkey ./cmd/latchkey
+
+run: build
+	exec ./bin/latchkey serve $(ARGS)
+
+check: format vet
+	$(GO) test -short ./...
+
+test: prepare build format vet staticcheck vulnerabilities race conformance
+
+prepare:
+	./scripts/prepare
+
+format:
+	@unformatted=$$(gofmt -l $$($(SOURCES))) || exit 1; \
+	if [ -n "$$unformatted" ]; then echo "not formatted; run gofmt -w on:" $$unformatted >&2; exit 1; fi
+
+vet:
+	$(GO) vet ./...
+
+staticcheck:
+	$(TOOL) staticcheck ./...
+
+vulnerabilities:
+	./scripts/vulnerabilities $(TOOL) govulncheck ./...
+
+race:
+	CGO_ENABLED=1 $(GO) test -race -timeout 30m ./...
+
+conformance: build
+	cd conformance && ./run

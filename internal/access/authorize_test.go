@@ -85,28 +85,28 @@ func TestRefusalNamesTheSubject(t *testing.T) {
 	super := Subject{Username: "elastic", Permissions: NewPermissions([]string{SuperuserName}, nil, NewRole(all))}
 	tests := []struct {
 		name   string
-		caller Caller
+		caller *Caller
 		want   string
 	}{
-		{"ID-104 effective roles are sorted", Caller{Subject: Subject{Username: "x", Permissions: NewPermissions([]string{"b", "a", "b"}, nil, nothing)}},
+		{"ID-104 effective roles are sorted", &Caller{Subject: Subject{Username: "x", Permissions: NewPermissions([]string{"b", "a", "b"}, nil, nothing)}},
 			"user [x] with effective roles [a,b]" + granted},
-		{"ID-104 roles that do not exist are named", Caller{Subject: Subject{Username: "x", Permissions: NewPermissions([]string{"a"}, []string{"z", "y"}, nothing)}},
+		{"ID-104 roles that do not exist are named", &Caller{Subject: Subject{Username: "x", Permissions: NewPermissions([]string{"a"}, []string{"z", "y"}, nothing)}},
 			"user [x] with effective roles [a] (assigned roles [y,z] were not found)" + granted},
-		{"ID-104 none of the roles exists", Caller{Subject: Subject{Username: "x", Permissions: NewPermissions(nil, []string{"z"}, nothing)}},
+		{"ID-104 none of the roles exists", &Caller{Subject: Subject{Username: "x", Permissions: NewPermissions(nil, []string{"z"}, nothing)}},
 			"user [x] with effective roles [] (assigned roles [z] were not found)" + granted},
-		{"ID-105 an API key has an id and an owner and no roles", Caller{Subject: key}, "API key id [k1] of user [u]" + granted},
-		{"an API key of a service account", Caller{Subject: Subject{Username: "elastic/x", Realm: Realm{"_service_account", "_service_account"}, APIKey: &APIKey{"k1", "n"}}},
+		{"ID-105 an API key has an id and an owner and no roles", &Caller{Subject: key}, "API key id [k1] of user [u]" + granted},
+		{"an API key of a service account", &Caller{Subject: Subject{Username: "elastic/x", Realm: Realm{"_service_account", "_service_account"}, APIKey: &APIKey{"k1", "n"}}},
 			"API key id [k1] of service account [elastic/x]" + granted},
-		{"a service account has no roles", Caller{Subject: Subject{Username: "elastic/x", Realm: Realm{"_service_account", "_service_account"}}},
+		{"a service account has no roles", &Caller{Subject: Subject{Username: "elastic/x", Realm: Realm{"_service_account", "_service_account"}}},
 			"service account [elastic/x]" + granted},
-		{"run-as shows the roles of the target", Caller{Subject: x, By: &runner.Subject}, "user [boss] run as [x] with effective roles [r]" + granted},
-		{"a target that may not be impersonated", Caller{Subject: Subject{Username: "y"}, By: &runner.Subject},
+		{"run-as shows the roles of the target", &Caller{Subject: x, By: &runner.Subject}, "user [boss] run as [x] with effective roles [r]" + granted},
+		{"a target that may not be impersonated", &Caller{Subject: Subject{Username: "y"}, By: &runner.Subject},
 			"user [boss] with effective roles [runner], because user [boss] is unauthorized to run as [y]"},
-		{"ID-16 a target that does not exist, even for a superuser", Caller{Subject: Subject{Username: "x1"}, By: &super, RunAsUnknown: true},
+		{"ID-16 a target that does not exist, even for a superuser", &Caller{Subject: Subject{Username: "x1"}, By: &super, RunAsUnknown: true},
 			"user [elastic] with effective roles [superuser], because user [elastic] is unauthorized to run as [x1]"},
-		{"an API key that may not run as anybody", Caller{Subject: x, By: &key},
+		{"an API key that may not run as anybody", &Caller{Subject: x, By: &key},
 			"API key id [k1] of user [u], because API key id [k1] of user [u] is unauthorized to run as [x]"},
-		{"the zero caller", Caller{}, "user [] with effective roles []" + granted},
+		{"the zero caller", &Caller{}, "user [] with effective roles []" + granted},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

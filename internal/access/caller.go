@@ -2,7 +2,10 @@
 // descriptors, privileges and the sentence of a refusal. It does no I/O.
 package access
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"sync/atomic"
+)
 
 // AuthenticationType is how a caller proved who they are, as GET
 // /_security/_authenticate shows it (spec/http.md 13).
@@ -47,7 +50,31 @@ type Caller struct {
 	// RunAsUnknown is set when By named a user who does not exist: Subject has
 	// only that name, and every request is refused as a run-as that is not allowed.
 	RunAsUnknown bool
+
+	shown atomic.Pointer[[]byte]
 }
+
+// Shown returns what render makes of the caller, and keeps it from the second
+// time on: a caller does not change, and that of a cached credential may serve
+// many requests, or only one, for which nothing is worth keeping.
+func (c *Caller) Shown(render func(*Caller) ([]byte, error)) ([]byte, error) {
+	kept := c.shown.Load()
+	if kept != nil && kept != &shownOnce {
+		return *kept, nil
+	}
+	b, err := render(c)
+	switch {
+	case err != nil:
+	case kept == nil:
+		c.shown.CompareAndSwap(nil, &shownOnce)
+	default:
+		c.shown.Store(&b)
+	}
+	return b, err
+}
+
+// shownOnce marks a caller that was shown, and not kept.
+var shownOnce []byte
 
 // Owns reports whether a thing of the given owner is the caller's own
 // (spec/api-keys.md 0.4).

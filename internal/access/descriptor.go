@@ -7,7 +7,6 @@ import (
 	"strings"
 	"unicode/utf16"
 
-	"latchkey/internal/pattern"
 	"latchkey/internal/xcontent"
 )
 
@@ -86,17 +85,46 @@ func (d Descriptor) WithoutDescription() Descriptor {
 	return d
 }
 
+// Descriptors are descriptors by role name.
+type Descriptors map[string]Descriptor
+
 const maxDescription = 1000 // characters
 
 // maxProblems bounds how much is said about one descriptor: a stranger chooses
 // how many problems there are, and some take a long sentence.
 const maxProblems = 100
 
+const (
+	maxDescriptors = 1000    // of one request
+	maxEntries     = 10_000  // of one kind in one descriptor
+	maxSize        = 1 << 20 // bytes, of a role or of all that is assigned to one key, in normal form
+)
+
 // Problems returns what makes d unfit for use under the given name, the name
 // included: all that is reported together when a role is put or a key is made
 // (spec/identity.md 3.4, spec/api-keys.md 2.2). That a name is reserved is for
 // callers to say.
-func (d Descriptor) Problems(name string) []string {
+func (d Descriptor) Problems(name string) []string { return Descriptors{name: d}.Problems() }
+
+// Problems returns what makes ds unfit to be assigned together, and the problems
+// of each of them in order of name; it stops when there are very many.
+func (ds Descriptors) Problems() []string {
+	var all []string
+	if n := len(ds); n > maxDescriptors {
+		return []string{fmt.Sprintf("there are %d role descriptors, but at most %d are allowed", n, maxDescriptors)}
+	}
+	if n := len(ds.Canonical()); n > maxSize {
+		all = append(all, fmt.Sprintf("the role descriptors take %d bytes together, but at most %d are allowed", n, maxSize))
+	}
+	for _, name := range ds.names() {
+		if all = append(all, ds[name].problems(name)...); len(all) > maxProblems {
+			break
+		}
+	}
+	return all
+}
+
+func (d Descriptor) problems(name string) []string {
 	var all []string
 	note := func(problem string) {
 		switch {
@@ -108,9 +136,8 @@ func (d Descriptor) Problems(name string) []string {
 		}
 	}
 	note(NameProblem("role name", name))
-	compiler := pattern.NewCompiler()
 	for _, p := range d.Cluster {
-		if _, err := clusterGrant(compiler, p); err != nil {
+		if _, err := clusterGrant(p); err != nil {
 			note(err.Error())
 		}
 		if len(all) > maxProblems {
@@ -173,7 +200,7 @@ func metadataProblem(metadata json.RawMessage) string {
 	if len(metadata) == 0 {
 		return ""
 	}
-	v, err := xcontent.ParseJSON(metadata)
+	v, err := xcontent.ParseOwn(metadata)
 	if err != nil {
 		return "the metadata cannot be read: " + err.Error()
 	}
@@ -184,6 +211,3 @@ func metadataProblem(metadata json.RawMessage) string {
 	}
 	return ""
 }
-
-// Descriptors are descriptors by role name.
-type Descriptors map[string]Descriptor

@@ -1,6 +1,7 @@
 package access
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -251,11 +252,11 @@ func TestPatternsOfOneRequestShareOneBound(t *testing.T) {
 		}
 	}
 	var names []string
-	for i := range 2000 {
-		names = append(names, "cluster:"+costly+strings.Repeat("?", i%3))
+	for i := range 900 {
+		names = append(names, fmt.Sprint("cluster:", i, costly))
 	}
 	if _, err := user("x", "monitor").Permissions.HasClusters(names...); fault.KindOf(err) != fault.Argument {
-		t.Errorf("2000 costly privileges to check: %v; want fault.Argument", err)
+		t.Errorf("900 costly privileges to check: %v; want fault.Argument", err)
 	}
 }
 

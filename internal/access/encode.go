@@ -1,6 +1,7 @@
 package access
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -39,7 +40,7 @@ func texts(items []string) xcontent.Value { return array(items, text) }
 
 // raw reads JSON that was parsed before, so it can fail only for want of any.
 func raw(b json.RawMessage) xcontent.Value {
-	v, err := xcontent.ParseJSON(b)
+	v, err := xcontent.ParseOwn(b)
 	if err != nil {
 		return object()
 	}
@@ -133,10 +134,25 @@ func (ds Descriptors) Canonical() []byte {
 	return v.JSON()
 }
 
+// Digest addresses a [RoleSet]: the SHA-256 of its body.
+type Digest [sha256.Size]byte
+
+// RoleSet is descriptors as they are stored, for all who carry the same.
+type RoleSet struct {
+	Digest Digest
+	Body   []byte // what [Descriptors.Canonical] returned
+}
+
+// RoleSet returns ds as it is stored.
+func (ds Descriptors) RoleSet() RoleSet {
+	body := ds.Canonical()
+	return RoleSet{sha256.Sum256(body), body}
+}
+
 // DecodeDescriptors reads what [Descriptors.Canonical] wrote. An error means that
 // the stored bytes are damaged.
 func DecodeDescriptors(b []byte) (Descriptors, error) {
-	v, err := xcontent.ParseJSON(b)
+	v, err := xcontent.ParseOwn(b)
 	if err != nil {
 		return nil, fmt.Errorf("stored role descriptors: %s", err)
 	}

@@ -29,6 +29,7 @@ func ParseDescriptor(name string, v xcontent.Value, isForKey bool) (Descriptor, 
 type Parser struct {
 	use      use
 	compiler *pattern.Compiler
+	parsed   int      // descriptors
 	name     string   // of the descriptor being read
 	patterns []string // of it, to be compiled at its end
 }
@@ -47,8 +48,8 @@ type fields map[string]func(xcontent.Value) error
 
 // Parse reads the descriptor called name. What is wrong with its structure is
 // fault.Structure; inside global and applications it is fault.Malformed; a pattern
-// that cannot be compiled and a query that a role cannot have are fault.Argument.
-// What its values say is left to [Descriptor.Problems].
+// that cannot be compiled, a query that a role cannot have and too many of anything
+// are fault.Argument. What its values say is left to [Descriptor.Problems].
 func (p *Parser) Parse(name string, v xcontent.Value) (Descriptor, error) {
 	p.name, p.patterns = name, nil
 	d := Descriptor{forKey: p.use == forKey}
@@ -86,7 +87,29 @@ func (p *Parser) Parse(name string, v xcontent.Value) (Descriptor, error) {
 	if p.use == stored {
 		return d, nil
 	}
+	if err := p.tooMany(d); err != nil {
+		return Descriptor{}, err
+	}
 	return d, p.compile(d)
+}
+
+// tooMany refuses what would be slow to load ever after.
+func (p *Parser) tooMany(d Descriptor) error {
+	if p.parsed++; p.parsed > maxDescriptors {
+		return fault.New(fault.Argument, "at most %d role descriptors are allowed in one request", maxDescriptors)
+	}
+	for _, of := range []struct {
+		field string
+		n     int
+	}{
+		{"cluster", len(d.Cluster)}, {"indices", len(d.Indices)}, {"applications", len(d.Applications)}, {"run_as", len(d.RunAs)},
+		{"remote_indices", len(d.RemoteIndices)}, {"remote_cluster", len(d.RemoteCluster)},
+	} {
+		if of.n > maxEntries {
+			return fault.New(fault.Argument, "role [%s]: field [%s] has %d entries, but at most %d are allowed", shorten(p.name), of.field, of.n, maxEntries)
+		}
+	}
+	return nil
 }
 
 // compile refuses the patterns of d that [NewRole] could not use.

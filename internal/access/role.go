@@ -15,7 +15,8 @@ import (
 // one and use it often, since it remembers its decisions.
 type Role struct {
 	cluster   []*grant
-	runAs     func() []pattern.Language
+	held      func() *held // of cluster
+	runAs     func() []pattern.Matcher
 	workflows []string // not empty: nothing outside of them is allowed
 
 	decisions atomic.Pointer[map[decision]bool]
@@ -35,26 +36,30 @@ const maxDecisions = 512
 func NewRole(ds ...Descriptor) *Role {
 	r := &Role{}
 	var runAs [][]string
+	known := map[string]bool{}
 	for _, d := range ds {
 		runAs = append(runAs, d.RunAs)
-		c := pattern.NewCompiler() // as generous as the one that parsed d
 		for _, p := range d.Cluster {
-			if g, err := clusterGrant(c, p); err == nil && !slices.Contains(r.cluster, g) {
-				r.cluster = append(r.cluster, g)
+			g, err := clusterGrant(p)
+			if err != nil || known[g.name] {
+				continue
 			}
+			known[g.name] = true
+			r.cluster = append(r.cluster, g)
 		}
 		r.workflows = append(r.workflows, d.Workflows...)
 	}
-	r.runAs = sync.OnceValue(func() (languages []pattern.Language) { // few roles are ever asked
+	r.held = sync.OnceValue(func() *held { return hold(r.cluster) })
+	r.runAs = sync.OnceValue(func() (matchers []pattern.Matcher) { // few roles are ever asked
 		for _, patterns := range runAs {
-			c := pattern.NewCompiler()
+			c := pattern.NewCompiler() // as generous as the one that parsed d
 			for _, p := range patterns {
-				if l, err := c.Parse(p); err == nil {
-					languages = append(languages, l)
+				if m, err := c.Matcher(p); err == nil {
+					matchers = append(matchers, m)
 				}
 			}
 		}
-		return languages
+		return matchers
 	})
 	return r
 }
@@ -90,28 +95,12 @@ func (r *Role) remember(known *map[decision]bool, d decision, allowed bool) {
 // implies reports whether r allows every request that g allows. What depends on
 // the request implies nothing but itself, not even none: the access-level order,
 // which puts manage_own_api_key first, says so.
-func (r *Role) implies(c *pattern.Compiler, g *grant) (bool, error) {
-	var held []pattern.Language
-	for _, h := range r.cluster {
-		if h == g || !h.conditional() && h.name == g.name {
-			return true, nil
-		}
-		if !h.conditional() {
-			held = append(held, h.actions)
-		}
-	}
-	if len(held) == 0 {
-		return false, nil
-	}
-	all, err := c.Union(held...)
-	if err != nil {
-		return false, err
-	}
-	return c.Includes(all, g.actions)
+func (r *Role) implies(g *grant, work *effort) bool {
+	return slices.ContainsFunc(r.cluster, func(h *grant) bool { return h.name == g.name }) || r.held().includes(g.actions, work)
 }
 
 func (r *Role) mayRunAs(username string) bool {
-	return slices.ContainsFunc(r.runAs(), func(l pattern.Language) bool { return l.Matches(username) })
+	return slices.ContainsFunc(r.runAs(), func(m pattern.Matcher) bool { return m.Matches(username) })
 }
 
 // restricted returns why a role with workflows allows nothing here, or nil. The

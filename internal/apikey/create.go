@@ -50,9 +50,9 @@ func (s *Service) Create(ctx context.Context, by *access.Caller, req CreateReque
 		}
 		owner := by.Subject
 		owner.Realm = access.APIKeyRealm
-		return s.issue(ctx, &owner, access.Descriptors{}, req)
+		return s.issue(ctx, &owner, nothing, req)
 	}
-	snapshot, err := s.roles.Descriptors(ctx, by.Roles)
+	snapshot, err := s.roles.Snapshot(ctx, by.Roles)
 	if err != nil {
 		return Created{}, err
 	}
@@ -71,7 +71,10 @@ func derivable(roles access.Descriptors) error {
 	return nil
 }
 
-func (s *Service) issue(ctx context.Context, owner *access.Subject, snapshot access.Descriptors, req CreateRequest) (Created, error) {
+// nothing is the set of a key to which nothing was assigned, and of the owner of a derived key.
+var nothing = access.Descriptors{}.RoleSet()
+
+func (s *Service) issue(ctx context.Context, owner *access.Subject, snapshot RoleSet, req CreateRequest) (Created, error) {
 	if err := restrictions(req.Roles); err != nil {
 		return Created{}, err
 	}
@@ -82,11 +85,10 @@ func (s *Service) issue(ctx context.Context, owner *access.Subject, snapshot acc
 	}
 	c.Secret = secret.NewKeySecret(c.ID)
 	c.Encoded = secret.Encoded(c.ID, c.Secret)
-	limit := access.Descriptors{}
-	for name, d := range snapshot {
-		limit[name] = d.WithoutDescription()
+	assigned := nothing
+	if len(req.Roles) > 0 {
+		assigned = req.Roles.RoleSet()
 	}
-	assigned, limitedBy := newRoleSet(req.Roles), newRoleSet(limit)
 	k := Key{
 		ID: c.ID, Type: REST, Name: c.Name, Hash: secret.HashRandom(c.Secret),
 		Owner: Owner{
@@ -94,12 +96,12 @@ func (s *Service) issue(ctx context.Context, owner *access.Subject, snapshot acc
 			FullName: owner.FullName, Email: owner.Email, Metadata: object(owner.Metadata),
 		},
 		CreatedAt: now, ExpiresAt: c.ExpiresAt,
-		Metadata: json.RawMessage("{}"), Roles: assigned.Digest, LimitedBy: limitedBy.Digest,
+		Metadata: emptyObject, Roles: assigned.Digest, LimitedBy: snapshot.Digest,
 	}
 	if req.Metadata.Kind == xcontent.Object {
 		k.Metadata = req.Metadata.JSON()
 	}
-	if err := s.store.InsertAPIKey(ctx, k, assigned, limitedBy); err != nil {
+	if err := s.store.InsertAPIKey(ctx, k, assigned, snapshot); err != nil {
 		return Created{}, err
 	}
 	return c, nil
@@ -107,7 +109,7 @@ func (s *Service) issue(ctx context.Context, owner *access.Subject, snapshot acc
 
 func object(b json.RawMessage) json.RawMessage {
 	if len(b) == 0 {
-		return json.RawMessage("{}")
+		return emptyObject
 	}
 	return b
 }

@@ -38,7 +38,7 @@ func (s *Service) Grant(ctx context.Context, by *access.Caller, req GrantRequest
 	if err != nil {
 		return Created{}, err
 	}
-	snapshot, err := s.roles.Descriptors(ctx, grantee.Roles)
+	snapshot, err := s.roles.Snapshot(ctx, grantee.Roles)
 	if err != nil {
 		return Created{}, err
 	}
@@ -76,6 +76,9 @@ func (r GrantRequest) problems() (p fault.Problems) {
 	return p
 }
 
+// runAsRequest is a right of everybody, once the run-as itself is allowed.
+var runAsRequest = access.Request{Action: "cluster:admin/xpack/security/user/authenticate", Self: true}
+
 // grantee returns who becomes the owner.
 func (s *Service) grantee(ctx context.Context, req GrantRequest) (*access.Subject, error) {
 	failed := fault.New(fault.Forbidden, "the credentials of the grant could not be authenticated")
@@ -89,6 +92,9 @@ func (s *Service) grantee(ctx context.Context, req GrantRequest) (*access.Subjec
 	if err != nil || req.RunAs == "" {
 		return &u, err
 	}
+	if !s.o.RunAs {
+		return nil, fault.New(fault.Status, "[run_as] cannot be used: it is switched off by [xpack.security.authc.run_as.enabled]")
+	}
 	if u.Permissions, err = s.roles.Permissions(ctx, u.Roles); err != nil {
 		return nil, err
 	}
@@ -98,10 +104,14 @@ func (s *Service) grantee(ctx context.Context, req GrantRequest) (*access.Subjec
 		caller.Username, caller.RunAsUnknown, err = req.RunAs, true, nil
 	}
 	if fault.KindOf(err) == fault.Unauthenticated {
+		if !u.Permissions.MayRunAs(req.RunAs) { // that the target is disabled is for those who may run as it
+			caller.Username, caller.RunAsUnknown = req.RunAs, true
+			return nil, caller.Authorize(runAsRequest)
+		}
 		return nil, failed.Because(err)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return &caller.Subject, caller.Authorize(access.Request{Action: "cluster:admin/xpack/security/user/authenticate", Self: true})
+	return &caller.Subject, caller.Authorize(runAsRequest)
 }

@@ -5,7 +5,6 @@ package apikey
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"time"
 
@@ -45,19 +44,11 @@ type Owner struct {
 	Metadata  json.RawMessage // a JSON object
 }
 
-// Digest addresses a [RoleSet]: the SHA-256 of its body.
-type Digest [sha256.Size]byte
-
 // RoleSet is a set of role descriptors that many keys may share.
-type RoleSet struct {
-	Digest Digest
-	Body   []byte // access.Descriptors in canonical form
-}
-
-func newRoleSet(ds access.Descriptors) RoleSet {
-	body := ds.Canonical()
-	return RoleSet{sha256.Sum256(body), body}
-}
+type (
+	RoleSet = access.RoleSet
+	Digest  = access.Digest
+)
 
 // Selector chooses keys. Its conditions are ANDed; empty ones do not restrict.
 type Selector struct {

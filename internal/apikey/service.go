@@ -25,8 +25,9 @@ type Users interface {
 
 // Roles resolves role names.
 type Roles interface {
-	// Descriptors returns the descriptors of those names that exist.
-	Descriptors(ctx context.Context, names []string) (access.Descriptors, error)
+	// Snapshot returns the descriptors of those names that exist, without
+	// their descriptions: what a key keeps of its owner.
+	Snapshot(ctx context.Context, names []string) (access.RoleSet, error)
 	// Permissions returns what somebody with these roles may do.
 	Permissions(ctx context.Context, names []string) (access.Permissions, error)
 }
@@ -34,6 +35,7 @@ type Roles interface {
 // Options holds the settings of section 7.3 of spec/api-keys.md.
 type Options struct {
 	Enabled       bool
+	RunAs         bool          // a grant may name whom the grantee runs as
 	CacheTTL      time.Duration // of a verified key, after its last use; 0 switches both caches off
 	CacheMax      int           // keys
 	DocumentTTL   time.Duration // of parsed role descriptors, after their last use; 0 switches their cache off

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"hash/crc32"
+	"maps"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -31,21 +32,21 @@ func (house) Lookup(context.Context, string) (access.Subject, error) {
 	return access.Subject{}, fault.New(fault.NotFound, "nobody is known here")
 }
 
-func (house) Descriptors(_ context.Context, names []string) (access.Descriptors, error) {
+func descriptors(names []string) access.Descriptors {
 	ds := access.Descriptors{}
 	for _, n := range names {
 		ds[n] = access.Descriptor{Cluster: []string{n}}
 	}
-	return ds, nil
+	return ds
 }
 
-func (h house) Permissions(ctx context.Context, names []string) (access.Permissions, error) {
-	ds, err := h.Descriptors(ctx, names)
-	var roles []access.Descriptor
-	for _, d := range ds {
-		roles = append(roles, d)
-	}
-	return access.NewPermissions(names, nil, access.NewRole(roles...)), err
+func (house) Snapshot(_ context.Context, names []string) (access.RoleSet, error) {
+	return descriptors(names).RoleSet(), nil
+}
+
+func (house) Permissions(_ context.Context, names []string) (access.Permissions, error) {
+	roles := slices.Collect(maps.Values(descriptors(names)))
+	return access.NewPermissions(names, nil, access.NewRole(roles...)), nil
 }
 
 func caller(t testing.TB, username string, roles ...string) *access.Caller {
@@ -365,6 +366,43 @@ func BenchmarkVerifyCached(b *testing.B) {
 	for b.Loop() {
 		if _, err := s.Verify(b.Context(), k.ID, k.Secret); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// runner knows one user, who may run as everybody.
+type runner struct{ house }
+
+func (runner) Authenticate(context.Context, string, string) (access.Subject, error) {
+	return access.Subject{Username: "runner", Realm: access.Realm{Name: "default_native", Type: "native"}}, nil
+}
+
+func (runner) Lookup(_ context.Context, username string) (access.Subject, error) {
+	return access.Subject{Username: username, Realm: access.Realm{Name: "default_native", Type: "native"}}, nil
+}
+
+func (runner) Permissions(context.Context, []string) (access.Permissions, error) {
+	return access.NewPermissions(nil, nil, access.NewRole(access.Descriptor{RunAs: []string{"*"}})), nil
+}
+
+// A grant is a run-as like any other: where those are switched off, it names nobody else.
+func TestGrantWithRunAs(t *testing.T) {
+	for _, on := range []bool{true, false} {
+		store := openStore(t)
+		s := apikey.New(store, runner{}, runner{}, apikey.Options{Enabled: true, RunAs: on, Now: time.Now})
+		made, err := s.Grant(t.Context(), caller(t, "g", "grant_api_key"), apikey.GrantRequest{
+			Type: "password", Username: "runner", Password: "x", RunAs: "target", Key: apikey.CreateRequest{Name: "n"}})
+		if !on {
+			if fault.KindOf(err) != fault.Status {
+				t.Errorf("with run-as switched off: %v; want Status", err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if k, err := store.APIKey(t.Context(), made.ID); err != nil || k.Owner.Username != "target" {
+			t.Errorf("the key belongs to %q, %v; want target", k.Owner.Username, err)
 		}
 	}
 }

@@ -2,8 +2,10 @@ package apikey
 
 import (
 	"context"
+	"encoding/json"
 	"sync/atomic"
 	"time"
+	"unique"
 
 	"latchkey/internal/access"
 	"latchkey/internal/fault"
@@ -83,21 +85,36 @@ func (s *Service) load(ctx context.Context, id string) (*loaded, error) {
 			return nil, err
 		}
 		l := &loaded{
-			typ: k.Type, expiresAt: k.ExpiresAt, stored: k.Hash,
+			typ: k.Type, expiresAt: k.ExpiresAt,
 			caller: access.Caller{
 				Type: access.ByAPIKey,
 				Subject: access.Subject{
-					Username: k.Owner.Username, FullName: k.Owner.FullName, Email: k.Owner.Email, Metadata: k.Owner.Metadata,
-					Realm:       access.Realm{Name: k.Owner.Realm, Type: k.Owner.RealmType},
+					// Owners have many keys: what they share is held once.
+					Username: shared(k.Owner.Username), FullName: k.Owner.FullName, Email: k.Owner.Email, Metadata: sharedObject(k.Owner.Metadata),
+					Realm:       access.Realm{Name: shared(k.Owner.Realm), Type: shared(k.Owner.RealmType)},
 					APIKey:      &access.APIKey{ID: k.ID, Name: k.Name},
 					Permissions: permissions,
 				},
 			},
 		}
-		l.digest, l.fast = secret.ParseDigest(k.Hash)
+		if l.digest, l.fast = secret.ParseDigest(k.Hash); !l.fast {
+			l.stored = k.Hash
+		}
 		return l, nil
 	}
 }
+
+func shared(s string) string { return unique.Make(s).Value() }
+
+// sharedObject spares the most frequent metadata their copies.
+func sharedObject(b json.RawMessage) json.RawMessage {
+	if string(b) == "{}" {
+		return emptyObject
+	}
+	return b
+}
+
+var emptyObject = json.RawMessage("{}")
 
 // permissions are what was assigned, limited by what the owner held; with
 // nothing assigned, what the owner held (spec/api-keys.md 6.5).

@@ -48,7 +48,7 @@ type Authenticator struct {
 // fault.Unauthenticated; uri is named in it. A run-as target that does not
 // exist is no refusal: the caller says so, and every authorization fails.
 func (a *Authenticator) Authenticate(ctx context.Context, h http.Header, uri string) (*access.Caller, error) {
-	caller, err := a.credential(ctx, h.Get("Authorization"), uri)
+	caller, err := a.credential(ctx, first(h["Authorization"]), uri)
 	if err != nil || !a.RunAs {
 		return caller, err
 	}
@@ -56,6 +56,14 @@ func (a *Authenticator) Authenticate(ctx context.Context, h http.Header, uri str
 		return a.runAs(ctx, caller, target[0], uri)
 	}
 	return caller, nil
+}
+
+// first spares the hot path the canonical form of a name that is in it already.
+func first(values []string) string {
+	if len(values) == 0 {
+		return ""
+	}
+	return values[0]
 }
 
 func (a *Authenticator) credential(ctx context.Context, header, uri string) (*access.Caller, error) {
@@ -127,6 +135,10 @@ func (a *Authenticator) runAs(ctx context.Context, by *access.Caller, username, 
 	u, err := a.Users.Lookup(ctx, username)
 	if f, ok := errors.AsType[*fault.Error](err); ok && f.Kind == fault.NotFound {
 		as.Username, as.RunAsUnknown = username, true
+		return as, nil
+	}
+	if fault.KindOf(err) == fault.Unauthenticated && !by.Permissions.MayRunAs(username) {
+		as.Username, as.RunAsUnknown = username, true // that the user is disabled is for those who may run as it
 		return as, nil
 	}
 	if err != nil {

@@ -30,6 +30,9 @@ func (r rooms) Authenticate(_ context.Context, username, password string) (acces
 	if r.down != nil {
 		return access.Subject{}, r.down
 	}
+	if username == "runner" {
+		return access.Subject{Username: username, Roles: []string{"runner"}}, nil
+	}
 	if username != "u" || password != "pa:ss" {
 		return access.Subject{}, fault.New(fault.Unauthenticated, "a reason of the realm, as long as it likes")
 	}
@@ -47,8 +50,12 @@ func (r rooms) Lookup(_ context.Context, username string) (access.Subject, error
 	}
 }
 
-func (rooms) Permissions(context.Context, []string) (access.Permissions, error) {
-	return access.Permissions{}, nil
+// Permissions gives the role runner, which may run as everybody.
+func (rooms) Permissions(_ context.Context, names []string) (access.Permissions, error) {
+	if len(names) == 0 {
+		return access.Permissions{}, nil
+	}
+	return access.NewPermissions(names, nil, access.NewRole(access.Descriptor{RunAs: []string{"*"}})), nil
 }
 
 func b64(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
@@ -107,21 +114,23 @@ func TestAuthenticate(t *testing.T) {
 func TestRunAs(t *testing.T) {
 	tests := []struct {
 		name, target string
+		by           string
 		off          bool
 		user         string
 		unknown      bool
 		refused      bool
 	}{
-		{"somebody", "target", false, "target", false, false},
-		{"ID-16: nobody that exists", "ghost", false, "ghost", true, false},
-		{"a disabled user", "off", false, "", false, true},
-		{"no name", "", false, "", false, true},
-		{"switched off", "target", true, "u", false, false},
+		{"somebody", "target", "u", false, "target", false, false},
+		{"ID-16: nobody that exists", "ghost", "u", false, "ghost", true, false},
+		{"a disabled user, by who may run as it", "off", "runner", false, "", false, true},
+		{"HT-44: a disabled user looks like nobody to others", "off", "u", false, "off", true, false},
+		{"no name", "", "u", false, "", false, true},
+		{"switched off", "target", "u", true, "u", false, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			a := &Authenticator{APIKeys: rooms{}, Users: rooms{}, Roles: rooms{}, RunAs: !tt.off}
-			h := http.Header{"Authorization": {"Basic " + b64("u:pa:ss")}, "Es-Security-Runas-User": {tt.target}}
+			h := http.Header{"Authorization": {"Basic " + b64(tt.by+":pa:ss")}, "Es-Security-Runas-User": {tt.target}}
 			c, err := a.Authenticate(t.Context(), h, "/")
 			if tt.refused {
 				if fault.KindOf(err) != fault.Unauthenticated {

@@ -5,6 +5,7 @@
 package pattern
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -12,9 +13,10 @@ import (
 )
 
 const (
-	maxLength = 8192    // bytes of one pattern
-	maxStates = 100_000 // of one automaton, as upstream
-	maxSteps  = 1_000_000
+	maxLength = 8192      // bytes of one pattern
+	maxTotal  = 2 << 20   // bytes of all patterns of one Compiler
+	maxStates = 100_000   // of one automaton, as upstream
+	maxSteps  = 4_000_000 // some 0.1 s; some two thousand usual patterns with stars inside
 )
 
 // Language is a set of strings. It is immutable and safe for concurrent use; the
@@ -23,12 +25,24 @@ const (
 type Language struct{ dfa *dfa }
 
 // Compiler compiles and compares patterns within one bound on time and memory for
-// all that it is asked to do, and a little more for each pattern: use one for all
-// that one stranger sent. It is not safe for concurrent use.
-type Compiler struct{ budget budget }
+// all that it is asked to do: use one for all that one stranger sent. Patterns
+// that are only text, with or without stars at their end, count by their length
+// alone. It is not safe for concurrent use.
+type Compiler struct {
+	budget budget
+	total  int // bytes left
+}
 
 // NewCompiler returns a Compiler that has done nothing yet.
-func NewCompiler() *Compiler { return &Compiler{budget{maxSteps}} }
+func NewCompiler() *Compiler {
+	return &Compiler{budget{maxSteps}, maxTotal}
+}
+
+// NewSmallCompiler returns a Compiler with a part of the usual bounds, for results
+// that are kept for long.
+func NewSmallCompiler() *Compiler {
+	return &Compiler{budget{maxSteps / 16}, maxTotal / 16}
+}
 
 // Parse compiles one pattern: * stands for any string, ? for any character and \
 // takes the next character literally (at the end it stands for itself). Between
@@ -36,8 +50,40 @@ func NewCompiler() *Compiler { return &Compiler{budget{maxSteps}} }
 // whole string. A pattern that is malformed, or too large for the bounds of this
 // package, is fault.Argument.
 func (c *Compiler) Parse(pattern string) (Language, error) {
-	c.budget.steps += 16 * (1 + len(pattern)) // what a plain one takes
+	if len(pattern) > maxLength {
+		return Language{}, fault.New(fault.Argument, "pattern [%s] is longer than %d bytes", shorten(pattern), maxLength)
+	}
+	if c.total -= 1 + len(pattern); c.total < 0 {
+		return Language{}, fault.New(fault.Argument, "these patterns are longer than %d bytes together", maxTotal)
+	}
+	if text, open, ok := beginning(pattern); ok {
+		return Language{straight(text, open)}, nil
+	}
 	return compile(pattern, &c.budget)
+}
+
+// beginning splits a pattern that is only text into that text and whether
+// anything may follow, as stars at the end say.
+func beginning(pattern string) (text string, open, ok bool) {
+	text = strings.TrimRight(pattern, "*")
+	return text, len(text) < len(pattern), !strings.HasPrefix(text, "/") && !strings.ContainsAny(text, `*?\`)
+}
+
+// straight is the automaton of one string, or (open) of all that begin with it.
+func straight(s string, open bool) *dfa {
+	n := utf8.RuneCountInString(s)
+	d := &dfa{make([][]edge, 0, n+1), make([]bool, 0, n+1)}
+	steps := make([]edge, 0, n)
+	for _, r := range s {
+		steps = append(steps, edge{r, r, int32(len(steps) + 1)})
+		d.add(slices.Clip(steps[len(steps)-1:]), false)
+	}
+	if open {
+		d.add([]edge{{0, utf8.MaxRune, int32(n)}}, true)
+	} else {
+		d.add(nil, true)
+	}
+	return d
 }
 
 // ParseAll compiles the union of patterns.
@@ -78,27 +124,20 @@ func Parse(pattern string) (Language, error) { return NewCompiler().Parse(patter
 func ParseAll(patterns []string) (Language, error) { return NewCompiler().ParseAll(patterns) }
 
 // Exactly is the language of the one string s.
-func Exactly(s string) Language {
-	d := &dfa{accept: make([]bool, 0, len(s)+1)}
-	for _, r := range s {
-		d.add([]edge{{r, r, int32(len(d.accept) + 1)}}, false)
-	}
-	d.add(nil, true)
-	return Language{d}
-}
+func Exactly(s string) Language { return Language{straight(s, false)} }
 
 func compile(pattern string, b *budget) (Language, error) {
-	if len(pattern) > maxLength {
-		return Language{}, fault.New(fault.Argument, "pattern [%s] is longer than %d bytes", shorten(pattern), maxLength)
-	}
 	n := &nfa{budget: b}
 	var whole frag
 	if strings.HasPrefix(pattern, "/") {
 		if len(pattern) == 1 || !strings.HasSuffix(pattern, "/") {
 			return Language{}, fault.New(fault.Argument, "pattern [%s] starts with '/' and must end with another one", shorten(pattern))
 		}
-		tree, err := parseRegexp(pattern[1 : len(pattern)-1])
-		if err != nil {
+		tree, err := parseRegexp(pattern[1:len(pattern)-1], b)
+		switch {
+		case b.spent():
+			return Language{}, tooComplex(pattern)
+		case err != nil:
 			return Language{}, fault.New(fault.Argument, "pattern [%s] is not a regular expression: %s", shorten(pattern), err)
 		}
 		whole = n.build(tree)
@@ -107,9 +146,13 @@ func compile(pattern string, b *budget) (Language, error) {
 	}
 	d := n.determinize(whole)
 	if b.spent() {
-		return Language{}, fault.New(fault.Argument, "pattern [%s] is too complex", shorten(pattern))
+		return Language{}, tooComplex(pattern)
 	}
 	return Language{d}, nil
+}
+
+func tooComplex(pattern string) error {
+	return fault.New(fault.Argument, "pattern [%s] is too complex", shorten(pattern))
 }
 
 // wildcard builds the automaton of a pattern that is no regular expression.
@@ -152,6 +195,22 @@ func (l Language) Matches(s string) bool {
 		}
 	}
 	return l.dfa.accept[at]
+}
+
+// Beginning returns the longest text that every string of l begins with; of the
+// empty set it is "".
+func (l Language) Beginning() string {
+	if l.dfa == nil {
+		return ""
+	}
+	var text []rune
+	for at := int32(0); ; {
+		edges := l.dfa.edges[at]
+		if l.dfa.accept[at] || len(edges) != 1 || edges[0].lo != edges[0].hi {
+			return string(text)
+		}
+		text, at = append(text, edges[0].lo), edges[0].to
+	}
 }
 
 // Empty reports whether l holds no string at all.

@@ -120,6 +120,81 @@ func TestParseIsBounded(t *testing.T) {
 	}
 }
 
+// An interval takes a few bytes and stands for hundreds of nodes, also where
+// nothing is built of it in the end.
+func TestIntervalsAreCharged(t *testing.T) {
+	start := time.Now()
+	for _, unit := range []string{"<0-2147483646>", "<1234567890-2147483646>", "(<1-2147483646>){0}", "(<0000000001-2147483646>){0}"} {
+		pattern := "/" + strings.Repeat(unit, 8000/len(unit)) + "/"
+		c := NewCompiler()
+		var err error
+		n := 0
+		for ; err == nil && n < 1000; n++ {
+			_, err = c.Parse(pattern)
+		}
+		if fault.KindOf(err) != fault.Argument {
+			t.Errorf("%d times %s: %v; want fault.Argument", n, unit, err)
+		}
+	}
+	if took := time.Since(start); took > 5*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	b := budget{maxSteps} // of reading alone, before anything is built
+	if _, err := parseRegexp("(<1-2147483646>){0}", &b); err != nil || b.steps > maxSteps-500 {
+		t.Errorf("an interval takes hundreds of nodes, but %d steps were charged: %v", maxSteps-b.steps, err)
+	}
+	b = budget{100}
+	if n, err := parseRegexp("(<1-2147483646>){0}", &b); err == nil {
+		t.Errorf("the budget is spent, but the interval became %v", n)
+	}
+	for pattern, most := range map[string]int{"/<000000000-999999999>/": 12, "/<0-9>/": 3, "/(<0-2147483646>){0}/": 1, "/(a{60000}){0}/": 1, "/(a{60000}){0,0}/": 1} {
+		if l := must(t, pattern); len(l.dfa.accept) > most {
+			t.Errorf("%s has %d states; want at most %d", pattern, len(l.dfa.accept), most)
+		}
+	}
+}
+
+// All patterns of one Compiler together are bounded by their length.
+func TestPlainPatternsAreBoundedTogether(t *testing.T) {
+	c := NewCompiler()
+	long := strings.Repeat("a", maxLength-1) + "*"
+	var err error
+	n := 0
+	for ; err == nil && n < 1000; n++ {
+		_, err = c.Parse(long)
+	}
+	if fault.KindOf(err) != fault.Argument || !strings.Contains(err.Error(), "together") || c.budget.steps != maxSteps {
+		t.Errorf("%d long patterns: %v, %d steps left", n, err, c.budget.steps)
+	}
+	c = NewCompiler() // stars inside count by their work, of which a body may do only so much
+	err = nil
+	for n = 0; err == nil && n < 100_000; n++ {
+		_, err = c.Parse("logs-*-production-*-eu")
+	}
+	if fault.KindOf(err) != fault.Argument || n < 1500 {
+		t.Errorf("%d patterns with stars inside: %v; want at least 1500 and an end", n, err)
+	}
+}
+
+func TestQuantifiersSideBySideDoNotNest(t *testing.T) {
+	if _, err := Parse("/" + strings.Repeat("a?", 1200) + "/"); err != nil && strings.Contains(err.Error(), "nests") {
+		t.Errorf("1200 optional characters: %v", err)
+	}
+	if _, err := Parse("/a" + strings.Repeat("*", 1200) + "/"); err == nil || !strings.Contains(err.Error(), "nests") {
+		t.Errorf("1200 stars on each other: %v; want a refusal", err)
+	}
+}
+
+func TestBeginning(t *testing.T) {
+	for pattern, want := range map[string]string{
+		"abc": "abc", "abc*": "abc", "ab?c": "ab", "*": "", "": "", "/#/": "", "/ab(c|d)e/": "ab", "/(abc|abd)/": "ab", "/a|ab/": "a", `a\*b*c`: "a*b",
+	} {
+		if got := must(t, pattern).Beginning(); got != want {
+			t.Errorf("Beginning of %s = %q; want %q", pattern, got, want)
+		}
+	}
+}
+
 func TestIncludes(t *testing.T) {
 	tests := []struct {
 		wide, narrow string
@@ -190,6 +265,9 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, pattern, s string) {
 		l, err := Parse(pattern)
+		if m, bad := NewCompiler().Matcher(pattern); err == nil && (bad != nil || m.Matches(s) != l.Matches(s)) {
+			t.Fatalf("%q on %q: the automaton says %v, the matcher %v (%v)", pattern, s, l.Matches(s), m.Matches(s), bad)
+		}
 		if err != nil {
 			if fault.KindOf(err) != fault.Argument {
 				t.Fatalf("Parse(%q): %v is no fault.Argument", pattern, err)

@@ -155,6 +155,44 @@ func TestIncludesAgreesWithSampledStrings(t *testing.T) {
 	})
 }
 
+func TestMatcherAgreesWithTheAutomaton(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		pattern := rapid.StringMatching(`[abc*?\\]{0,7}`).Draw(t, "pattern")
+		m, err1 := NewCompiler().Matcher(pattern)
+		l, err2 := Parse(pattern)
+		if err1 != nil || err2 != nil {
+			t.Fatal(err1, err2)
+		}
+		for _, s := range append(words(4), `\`, "*", "?", `a\`, "a*b", "b?") {
+			if m.Matches(s) != l.Matches(s) {
+				t.Fatalf("%q on %q: matcher %v, automaton %v", pattern, s, m.Matches(s), l.Matches(s))
+			}
+		}
+	})
+}
+
+func TestIntervalsAgreeWithCounting(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		width := rapid.IntRange(0, 4).Draw(t, "width") // 0: as many digits as it takes
+		low, high := rapid.IntRange(0, 1200).Draw(t, "low"), rapid.IntRange(0, 1200).Draw(t, "high")
+		a, b := fmt.Sprintf("%0*d", width, low), fmt.Sprintf("%0*d", width, high)
+		l, err := Parse("/<" + a + "-" + b + ">/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := range 1300 {
+			want := n >= min(low, high) && n <= max(low, high)
+			s := fmt.Sprint(n)
+			if len(a) == len(b) {
+				s = fmt.Sprintf("%0*d", len(a), n)
+			}
+			if l.Matches(s) != want {
+				t.Fatalf("<%s-%s> matches %s: %v; want %v", a, b, s, !want, want)
+			}
+		}
+	})
+}
+
 // words returns every string over abc that is at most n characters long.
 func words(n int) []string {
 	all, last := []string{""}, []string{""}

@@ -1,6 +1,7 @@
 package pattern
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -11,18 +12,22 @@ import (
 const maxNesting = 1000
 
 // regexpParser reads Lucene's syntax by recursive descent. Weakest first, the
-// operators are | & concatenation, ? * + {n,m}, and ~ in front.
+// operators are | & concatenation, ? * + {n,m}, and ~ in front. Every node that it
+// makes is charged to the budget; once that is spent it stops with errSpent.
 type regexpParser struct {
-	text  string
-	at    int
-	depth int
+	text   string
+	at     int
+	depth  int
+	budget *budget
 }
 
-func parseRegexp(text string) (*node, error) {
+var errSpent = errors.New("it is too complex")
+
+func parseRegexp(text string, b *budget) (*node, error) {
 	if text == "" {
 		return concat(), nil
 	}
-	p := &regexpParser{text: text}
+	p := &regexpParser{text: text, budget: b}
 	n, err := p.union()
 	if err == nil && p.at < len(text) {
 		err = p.bad("[)] closes nothing")
@@ -86,6 +91,11 @@ func (p *regexpParser) concatenation() (*node, error) {
 }
 
 func (p *regexpParser) repetition() (*node, error) {
+	if !p.budget.spend(1) {
+		return nil, errSpent
+	}
+	depth := p.depth
+	defer func() { p.depth = depth }()
 	n, err := p.complement()
 	for err == nil && p.peek("?*+{") {
 		if p.depth++; p.depth > maxNesting { // a** nests as well
@@ -126,6 +136,9 @@ func (p *regexpParser) bounds(n *node) (*node, error) {
 		return nil, p.bad("[{%s}] is not a number of repetitions", inner)
 	}
 	p.at += len(inner) + 1
+	if most == 0 {
+		return concat(), nil
+	}
 	return repeat(n, int(least), int(most)), nil
 }
 
@@ -184,6 +197,9 @@ func (p *regexpParser) quoted() (*node, error) {
 		return nil, p.bad("a quotation is not closed")
 	}
 	p.at += len(inner) + 1
+	if !p.budget.spend(len(inner)) {
+		return nil, errSpent
+	}
 	return literal(inner), nil
 }
 
@@ -291,15 +307,29 @@ func (p *regexpParser) interval() (*node, error) {
 		from, to = to, from
 	}
 	if len(low) == len(high) {
-		return between(pad(from, len(low)), pad(to, len(low))), nil
+		return p.between(pad(from, len(low)), pad(to, len(low)))
 	}
 	widths := unionOf()
 	for first, width := uint64(0), 1; first <= to; width++ {
 		last := uint64(math.Pow10(width)) - 1
 		if from <= last {
-			widths.sub = append(widths.sub, between(pad(max(from, first), width), pad(min(to, last), width)))
+			n, err := p.between(pad(max(from, first), width), pad(min(to, last), width))
+			if err != nil {
+				return nil, err
+			}
+			widths.sub = append(widths.sub, n)
 		}
 		first = last + 1
 	}
 	return concat(repeat(set('0', '0'), 0, -1), widths), nil
+}
+
+// between matches the numbers from low to high, which are as many digits long.
+// It is charged before anything is built: for each digit it takes at most a
+// branch below, one above and one between them.
+func (p *regexpParser) between(low, high string) (*node, error) {
+	if !p.budget.spend(16 * len(low)) {
+		return nil, errSpent
+	}
+	return between(low, high), nil
 }

@@ -66,18 +66,32 @@ func between(low, high string) *node {
 	switch {
 	case low == high:
 		return literal(low)
+	case strings.Trim(low, "0") == "" && strings.Trim(high, "9") == "":
+		return digits(len(low))
 	case low[0] == high[0]:
-		return concat(literal(low[:1]), between(low[1:], high[1:]))
+		return concat(set(rune(low[0]), rune(low[0])), between(low[1:], high[1:]))
 	}
+	// Below the first digits that differ, each side is bound at one end only, so
+	// that of its branches only one goes on.
 	rest := len(low) - 1
-	n := unionOf(
-		concat(literal(low[:1]), between(low[1:], strings.Repeat("9", rest))),
-		concat(literal(high[:1]), between(strings.Repeat("0", rest), high[1:])))
-	if low[0]+1 < high[0] {
-		n.sub = append(n.sub, concat(set(rune(low[0]+1), rune(high[0]-1)), repeat(set('0', '9'), rest, rest)))
+	first, last := low[0], high[0]
+	n := unionOf()
+	if strings.Trim(low[1:], "0") != "" {
+		n.sub = append(n.sub, concat(literal(low[:1]), between(low[1:], strings.Repeat("9", rest))))
+		first++
+	}
+	if strings.Trim(high[1:], "9") != "" {
+		n.sub = append(n.sub, concat(literal(high[:1]), between(strings.Repeat("0", rest), high[1:])))
+		last--
+	}
+	if first <= last {
+		n.sub = append(n.sub, concat(set(rune(first), rune(last)), digits(rest)))
 	}
 	return n
 }
+
+// digits matches any n digits.
+func digits(n int) *node { return repeat(set('0', '9'), n, n) }
 
 // build adds the automaton of a regular expression to n.
 func (n *nfa) build(e *node) frag {

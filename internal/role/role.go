@@ -9,6 +9,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"latchkey/internal/access"
@@ -57,6 +58,7 @@ type named struct {
 
 type united struct {
 	permissions access.Permissions
+	snapshot    func() access.RoleSet // computed once, when a key is made
 	of          []*cache.Entry[named]
 }
 
@@ -153,6 +155,23 @@ func (s *Service) ClearCache(_ context.Context, by *access.Caller, names []strin
 // role allow nothing and are remembered for refusals. Where superuser is among
 // the names, it is the only one that counts.
 func (s *Service) Permissions(ctx context.Context, names []string) (access.Permissions, error) {
+	u, err := s.together(ctx, names)
+	return u.permissions, err
+}
+
+// Snapshot returns the roles that names stand for, without those that do not
+// exist and without descriptions: what an API key keeps of its owner.
+// superuser counts alone, as in [Service.Permissions].
+func (s *Service) Snapshot(ctx context.Context, names []string) (access.RoleSet, error) {
+	u, err := s.together(ctx, names)
+	if err != nil {
+		return access.RoleSet{}, err
+	}
+	return u.snapshot(), nil
+}
+
+// together returns what the named roles are when they are united.
+func (s *Service) together(ctx context.Context, names []string) (united, error) {
 	names = effective(names)
 	key := strings.Join(names, "\x00") // not part of any name
 	e := s.united.Get(key)
@@ -163,16 +182,15 @@ func (s *Service) Permissions(ctx context.Context, names []string) (access.Permi
 	if e == nil {
 		var err error
 		if e, err = s.united.Fill(ctx, key, func(ctx context.Context) (united, error) { return s.unite(ctx, names) }); err != nil {
-			return access.Permissions{}, err
+			return united{}, err
 		}
 	}
 	if e.Value.current() {
-		return e.Value.permissions, nil
+		return e.Value, nil
 	}
 	// A role changes at this moment. What is read now was read after the
 	// request came, so it answers for this request; it is not kept.
-	u, err := s.unite(ctx, names)
-	return u.permissions, err
+	return s.unite(ctx, names)
 }
 
 func (u united) current() bool {
@@ -183,6 +201,7 @@ func (s *Service) unite(ctx context.Context, names []string) (united, error) {
 	var u united
 	var found, missing []string
 	var descriptors []access.Descriptor
+	kept := make(access.Descriptors)
 	for _, name := range names {
 		e, err := s.resolve(ctx, name)
 		if err != nil {
@@ -191,29 +210,14 @@ func (s *Service) unite(ctx context.Context, names []string) (united, error) {
 		u.of = append(u.of, e)
 		if e.Value.exists {
 			found, descriptors = append(found, name), append(descriptors, e.Value.descriptor)
+			kept[name] = e.Value.descriptor.WithoutDescription()
 		} else {
 			missing = append(missing, name)
 		}
 	}
 	u.permissions = access.NewPermissions(found, missing, access.NewRole(descriptors...))
+	u.snapshot = sync.OnceValue(kept.RoleSet)
 	return u, nil
-}
-
-// Descriptors returns the roles that names stand for, without those that do
-// not exist: what an API key keeps of its owner. superuser counts alone, as in
-// [Service.Permissions].
-func (s *Service) Descriptors(ctx context.Context, names []string) (access.Descriptors, error) {
-	all := make(access.Descriptors)
-	for _, name := range effective(names) {
-		e, err := s.resolve(ctx, name)
-		if err != nil {
-			return nil, err
-		}
-		if e.Value.exists {
-			all[name] = e.Value.descriptor
-		}
-	}
-	return all, nil
 }
 
 // effective drops repetitions, and all but superuser where it is present.

@@ -3,9 +3,9 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -17,75 +17,84 @@ import (
 
 var _ apikey.Store = (*DB)(nil)
 
-// creator is what a key remembers of its owner beside the columns that are searched.
-type creator struct {
-	FullName *string         `json:"full_name,omitempty"`
-	Email    *string         `json:"email,omitempty"`
-	Metadata json.RawMessage `json:"metadata"`
-}
-
 // InsertAPIKey implements apikey.Store.
 func (d *DB) InsertAPIKey(ctx context.Context, k apikey.Key, sets ...apikey.RoleSet) error {
-	who, err := json.Marshal(creator{k.Owner.FullName, k.Owner.Email, k.Owner.Metadata})
-	if err != nil {
-		return err
-	}
 	var limitedBy []byte
 	if k.LimitedBy != (apikey.Digest{}) {
 		limitedBy = k.LimitedBy[:]
 	}
-	return d.write(ctx, func(tx *Tx) error {
-		for _, s := range sets {
-			if _, err := tx.exec(`INSERT INTO role_sets (digest, body) VALUES ($1, $2) ON CONFLICT (digest) DO NOTHING`, s.Digest[:], s.Body); err != nil {
-				return err
-			}
-		}
+	// The key comes first: it alone can be refused, and then nothing is done.
+	return d.writeFirst(ctx, func(tx *Tx) error {
 		_, err := tx.exec(`
-			INSERT INTO api_keys (id, type, name, username, realm, realm_type, hash, created_at, expires_at, invalidated_at, roles, limited_by, metadata, creator)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
+			INSERT INTO api_keys (id, type, name, username, realm, realm_type, hash, created_at, expires_at, invalidated_at, roles, limited_by, metadata,
+				owner_name, owner_email, owner_metadata)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
 			k.ID, string(k.Type), k.Name, k.Owner.Username, k.Owner.Realm, k.Owner.RealmType, k.Hash,
-			k.CreatedAt.UnixMilli(), millis(k.ExpiresAt), millis(k.InvalidatedAt), k.Roles[:], limitedBy, string(k.Metadata), string(who))
+			k.CreatedAt.UnixMilli(), millis(k.ExpiresAt), millis(k.InvalidatedAt), k.Roles[:], limitedBy, string(k.Metadata),
+			k.Owner.FullName, k.Owner.Email, string(k.Owner.Metadata))
 		if d.taken(err) {
 			return fault.Wrap(err, fault.Conflict, "api key [%s] already exists", k.ID)
+		}
+		for _, s := range sets {
+			if err == nil {
+				err = tx.keepRoleSet(s)
+			}
 		}
 		return err
 	})
 }
 
+// keepRoleSet adds a set unless the store has it. Most keys share a few, so the
+// writer remembers those that it has seen committed.
+func (tx *Tx) keepRoleSet(s apikey.RoleSet) error {
+	if tx.sets[s.Digest] {
+		return nil
+	}
+	if _, err := tx.exec(`INSERT INTO role_sets (digest, body) VALUES ($1, $2) ON CONFLICT (digest) DO NOTHING`, s.Digest[:], s.Body); err != nil {
+		return err
+	}
+	tx.committed(func() {
+		if len(tx.sets) >= maxKnownSets {
+			clear(tx.sets)
+		}
+		tx.sets[s.Digest] = true
+	})
+	return nil
+}
+
+const maxKnownSets = 10_000
+
 const selectKeys = `
-	SELECT id, type, name, username, realm, realm_type, hash, created_at, expires_at, invalidated_at, roles, limited_by, metadata, creator
+	SELECT id, type, name, username, realm, realm_type, hash, created_at, expires_at, invalidated_at, roles, limited_by, metadata,
+		owner_name, owner_email, owner_metadata
 	FROM api_keys`
 
 func scanKey(row scanner) (apikey.Key, error) {
 	var k apikey.Key
-	var typ, metadata, who string
+	var typ string
 	var created int64
 	var expires, invalidated sql.NullInt64
-	var roles, limitedBy []byte
+	var roles, limitedBy, metadata, ownerMetadata []byte
 	err := row.Scan(&k.ID, &typ, &k.Name, &k.Owner.Username, &k.Owner.Realm, &k.Owner.RealmType, &k.Hash,
-		&created, &expires, &invalidated, &roles, &limitedBy, &metadata, &who)
+		&created, &expires, &invalidated, &roles, &limitedBy, &metadata,
+		&k.Owner.FullName, &k.Owner.Email, &ownerMetadata)
 	if err != nil {
 		return k, err
 	}
-	k.Type, k.Metadata = apikey.Type(typ), json.RawMessage(metadata)
+	k.Type, k.Metadata, k.Owner.Metadata = apikey.Type(typ), metadata, ownerMetadata
 	k.CreatedAt, k.ExpiresAt, k.InvalidatedAt = time.UnixMilli(created).UTC(), fromMillis(expires), fromMillis(invalidated)
 	copy(k.Roles[:], roles)
 	copy(k.LimitedBy[:], limitedBy)
-	var c creator
-	if err := json.Unmarshal([]byte(who), &c); err != nil {
-		return k, fmt.Errorf("read the creator of api key %s: %w", k.ID, err)
-	}
-	k.Owner.FullName, k.Owner.Email, k.Owner.Metadata = c.FullName, c.Email, c.Metadata
 	return k, nil
 }
 
 // APIKey implements apikey.Store.
 func (d *DB) APIKey(ctx context.Context, id string) (apikey.Key, error) {
-	stmt, err := d.prepared(ctx, selectKeys+` WHERE id = $1`)
+	row, err := d.row(ctx, selectKeys+` WHERE id = $1`, id)
 	if err != nil {
-		return apikey.Key{}, d.classify(err)
+		return apikey.Key{}, err
 	}
-	k, err := scanKey(stmt.QueryRowContext(ctx, id))
+	k, err := scanKey(row)
 	if errors.Is(err, sql.ErrNoRows) {
 		return apikey.Key{}, fault.New(fault.NotFound, "api key [%s] not found", id)
 	}
@@ -136,6 +145,14 @@ func (d *DB) RoleSet(ctx context.Context, digest apikey.Digest) ([]byte, error) 
 // InvalidateAPIKeys implements apikey.Store.
 func (d *DB) InvalidateAPIKeys(ctx context.Context, sel apikey.Selector, restOnly bool, at time.Time, changed func(ids []string)) (apikey.Invalidated, error) {
 	var found apikey.Invalidated
+	if len(sel.IDs) > fewIDs {
+		// Looked up by the readers first: what a stranger invents must not hold up the writer.
+		there, err := d.existing(ctx, sel.IDs)
+		if err != nil || len(there) == 0 {
+			return found, err
+		}
+		sel.IDs = there
+	}
 	err := d.write(ctx, func(tx *Tx) error {
 		for _, w := range where(sel) {
 			if len(sel.IDs) > 0 {
@@ -152,11 +169,12 @@ func (d *DB) InvalidateAPIKeys(ctx context.Context, sel apikey.Selector, restOnl
 				}
 				w.add("type = %s", string(apikey.REST))
 			}
-			w.args = append(w.args, at.UnixMilli())
-			update := fmt.Sprintf(`UPDATE api_keys SET invalidated_at = $%d`, len(w.args))
-			if err := tx.texts(&found.IDs, update+w.String()+` RETURNING id`, w.args...); err != nil {
+			if err := tx.texts(&found.IDs, `SELECT id FROM api_keys`+w.String(), w.args...); err != nil {
 				return err
 			}
+		}
+		if err := tx.invalidate(found.IDs, at); err != nil {
+			return err
 		}
 		tx.committed(func() { changed(found.IDs) })
 		return nil
@@ -164,10 +182,57 @@ func (d *DB) InvalidateAPIKeys(ctx context.Context, sel apikey.Selector, restOnl
 	if err != nil {
 		return apikey.Invalidated{}, err
 	}
-	slices.Sort(found.IDs) // RETURNING promises no order
+	slices.Sort(found.IDs)
 	slices.Sort(found.Before)
 	slices.Sort(found.NotReached)
 	return found, nil
+}
+
+// invalidate marks keys that are known to be live. A mass of them goes in
+// steps: one statement over all would keep a processor to itself for as long as
+// it takes, and authentication would wait.
+func (tx *Tx) invalidate(ids []string, at time.Time) error {
+	if len(ids) == 1 {
+		_, err := tx.exec(`UPDATE api_keys SET invalidated_at = $1 WHERE id = $2`, at.UnixMilli(), ids[0])
+		return err
+	}
+	for step := range slices.Chunk(ids, invalidationStep) {
+		c := &condition{args: []any{at.UnixMilli()}}
+		c.oneOf("id", step)
+		update := `UPDATE api_keys SET invalidated_at = $1` + c.String()
+		var err error
+		if len(step) == invalidationStep {
+			_, err = tx.exec(update, c.args...) // the same text for every full step
+		} else {
+			_, err = tx.conn.ExecContext(context.Background(), tx.dialect.bind(update), c.args...)
+		}
+		if err != nil {
+			return err
+		}
+		runtime.Gosched()
+	}
+	return nil
+}
+
+const invalidationStep = 250 // keys, about a millisecond of work
+
+// fewIDs are so few that looking for them is not worth a read of its own.
+const fewIDs = 100
+
+// existing returns those of ids that there are. No id comes into being later:
+// they are made by us, at random.
+func (d *DB) existing(ctx context.Context, ids []string) ([]string, error) {
+	var there []string
+	for _, w := range where(apikey.Selector{IDs: ids}) {
+		rows, err := d.queryOnce(ctx, `SELECT id FROM api_keys`+w.String(), w.args...)
+		if err != nil {
+			return nil, err
+		}
+		if err := scanTexts(rows, &there); err != nil {
+			return nil, d.classify(err)
+		}
+	}
+	return there, nil
 }
 
 // PurgeAPIKeys implements apikey.Store.
@@ -192,6 +257,7 @@ func (d *DB) PurgeAPIKeys(ctx context.Context, before time.Time, limit int) ([]s
 		if len(found) == limit {
 			return nil
 		}
+		clear(tx.sets)
 		_, err := tx.exec(`
 			DELETE FROM role_sets WHERE digest NOT IN (
 				SELECT roles FROM api_keys UNION SELECT limited_by FROM api_keys WHERE limited_by IS NOT NULL)`)
@@ -217,6 +283,16 @@ func (c *condition) add(part string, values ...any) *condition {
 	return c
 }
 
+// oneOf appends that a column has one of the given values.
+func (c *condition) oneOf(column string, values []string) {
+	marks := make([]string, len(values))
+	for i, v := range values {
+		c.args = append(c.args, v)
+		marks[i] = fmt.Sprintf("$%d", len(c.args))
+	}
+	c.parts = append(c.parts, column+" IN ("+strings.Join(marks, ",")+")")
+}
+
 func (c *condition) clone() *condition {
 	return &condition{slices.Clone(c.parts), slices.Clone(c.args)}
 }
@@ -238,12 +314,7 @@ func where(sel apikey.Selector) []*condition {
 	for chunk := range chunks(sel.IDs) {
 		c := &condition{}
 		if len(chunk) > 0 {
-			marks := make([]string, len(chunk))
-			for i, id := range chunk {
-				c.args = append(c.args, id)
-				marks[i] = fmt.Sprintf("$%d", len(c.args))
-			}
-			c.parts = append(c.parts, "id IN ("+strings.Join(marks, ",")+")")
+			c.oneOf("id", chunk)
 		}
 		if sel.Username != "" {
 			c.add("username = %s", sel.Username)

@@ -211,7 +211,7 @@ func TestHowConnectionsAreSetUp(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	for range 8 { // all of the pool, each held until the end
+	for range db.readers.Stats().MaxOpenConnections { // all of the pool, each held until the end
 		conn, err := db.readers.Conn(t.Context())
 		if err != nil {
 			t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 	"io/fs"
 	"net/url"
 	"os"
+	"runtime"
 	"sync"
 	"time"
 
@@ -51,7 +52,7 @@ func OpenSQLite(ctx context.Context, path string) (*DB, error) {
 	// (synchronous=FULL); checkpoints are rare, since they double the writing.
 	file := "file:" + (&url.URL{Path: path}).EscapedPath()
 	const common = "?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)"
-	w, err := sql.Open("sqlite", file+common+"&_pragma=wal_autocheckpoint(4000)&_pragma=cache_size(-32000)")
+	w, err := sql.Open("sqlite", file+common+"&_pragma=wal_autocheckpoint(4000)&_pragma=cache_size(-16000)")
 	if err != nil {
 		return nil, err
 	}
@@ -63,8 +64,9 @@ func OpenSQLite(ctx context.Context, path string) (*DB, error) {
 	if err != nil {
 		return nil, errors.Join(err, w.Close())
 	}
-	r.SetMaxOpenConns(8)
-	r.SetMaxIdleConns(8)
+	readers := max(4, runtime.GOMAXPROCS(0)) // each has a page cache of its own
+	r.SetMaxOpenConns(readers)
+	r.SetMaxIdleConns(readers)
 	wr, err := newWriter(ctx, w, &sqliteDialect)
 	if err != nil {
 		return nil, errors.Join(sqliteDialect.explain(path, err), r.Close(), w.Close())
@@ -117,11 +119,25 @@ func (d *DB) queryOnce(ctx context.Context, query string, args ...any) (*sql.Row
 
 // get scans the only row of a read into dest; sql.ErrNoRows if there is none.
 func (d *DB) get(ctx context.Context, query string, args []any, dest ...any) error {
+	row, err := d.row(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	return d.classify(row.Scan(dest...))
+}
+
+// row reads one row by its key. Such a read takes microseconds: the driver and
+// database/sql would each start a goroutine to watch a context that can end, so
+// it is looked at before and not during the read.
+func (d *DB) row(ctx context.Context, query string, args ...any) (*sql.Row, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, d.classify(err)
+	}
 	stmt, err := d.prepared(ctx, query)
 	if err != nil {
-		return d.classify(err)
+		return nil, d.classify(err)
 	}
-	return d.classify(stmt.QueryRowContext(ctx, args...).Scan(dest...))
+	return stmt.QueryRowContext(context.WithoutCancel(ctx), args...), nil
 }
 
 func (d *DB) prepared(ctx context.Context, query string) (*sql.Stmt, error) {

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"latchkey/internal/apikey"
 	"latchkey/internal/fault"
 )
 
@@ -34,6 +35,7 @@ const maxBatch = 512
 
 type act struct {
 	change func(*Tx) error
+	bare   bool          // see writeFirst
 	state  atomic.Uint32 // waiting, claimed or given up
 	err    error
 	done   chan struct{}
@@ -54,7 +56,7 @@ func newWriter(ctx context.Context, db *sql.DB, d *dialect) (*writer, error) {
 	}
 	w := &writer{
 		db: db, dialect: d,
-		tx:   Tx{conn: conn, dialect: d, stmts: make(map[string]*sql.Stmt)},
+		tx:   Tx{conn: conn, dialect: d, stmts: make(map[string]*sql.Stmt), sets: make(map[apikey.Digest]bool)},
 		acts: make(chan *act, maxBatch), done: make(chan struct{}),
 	}
 	go w.run() // ends with close, which waits for it
@@ -66,10 +68,20 @@ func newWriter(ctx context.Context, db *sql.DB, d *dialect) (*writer, error) {
 // that it is not. The context is obeyed until the act has begun: after that the
 // outcome is near, and worth more than an early answer.
 func (w *writer) write(ctx context.Context, change func(*Tx) error) error {
+	return w.submit(ctx, &act{change: change, done: make(chan struct{})})
+}
+
+// writeFirst is write for a change of which only the first statement can be
+// refused, by a fault: it needs no savepoint, which costs as much as its work. Any
+// other error of it ends the shared transaction.
+func (w *writer) writeFirst(ctx context.Context, change func(*Tx) error) error {
+	return w.submit(ctx, &act{change: change, bare: true, done: make(chan struct{})})
+}
+
+func (w *writer) submit(ctx context.Context, a *act) error {
 	if err := ctx.Err(); err != nil {
 		return w.dialect.classify(err)
 	}
-	a := &act{change: change, done: make(chan struct{})}
 	w.mu.RLock()
 	if w.closed {
 		w.mu.RUnlock()
@@ -171,12 +183,15 @@ func (w *writer) transact(live []*act) error {
 	return nil
 }
 
-// attempt runs one act inside a savepoint, or, when it is alone, without one.
+// attempt runs one act inside a savepoint, or, when it is alone or bare, without one.
 // It fails if the transaction can no longer be used.
 func (w *writer) attempt(a *act, alone bool) error {
-	if alone {
+	if alone || a.bare {
 		a.err = a.run(&w.tx)
-		return nil
+		if alone || fault.KindOf(a.err) != fault.Internal {
+			return nil
+		}
+		return a.err
 	}
 	if _, err := w.tx.exec("SAVEPOINT act"); err != nil {
 		return err
@@ -225,6 +240,7 @@ type Tx struct {
 	conn    *sql.Conn
 	dialect *dialect
 	stmts   map[string]*sql.Stmt
+	sets    map[apikey.Digest]bool // role sets that are known to be stored
 	current *act
 }
 

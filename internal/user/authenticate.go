@@ -43,7 +43,7 @@ func (s *Service) Authenticate(ctx context.Context, username, password string) (
 		}
 		a := e.Value
 		if good := a.good.Load(); (good == nil || !good.Matches(password)) && proved != a.hash {
-			match, err := secret.Verify(ctx, a.hash, password)
+			match, err := s.check(ctx, a.hash, password)
 			if err != nil {
 				return access.Subject{}, err
 			}
@@ -115,6 +115,15 @@ func (s *Service) rounds() [2]func(context.Context, string) (*cache.Entry[*accou
 	}
 }
 
+// check compares slowly. Many clients that begin at once with the same password
+// cost one comparison, and nobody's wrong password holds up another's.
+func (s *Service) check(ctx context.Context, hash, password string) (bool, error) {
+	match, err, _ := s.checks.Do(hash+"\x00"+password, func() (any, error) {
+		return secret.Verify(context.WithoutCancel(ctx), hash, password) // whoever waits for it as well need not go when ctx does
+	})
+	return match == true, err
+}
+
 func (s *Service) offForLogin(username string) bool {
 	return (s.nativeOff || s.lookupOnly) && !s.isReserved(username)
 }
@@ -122,7 +131,12 @@ func (s *Service) offForLogin(username string) bool {
 // refuse takes as long as a wrong password, so that nobody learns from the
 // time which users exist and have one.
 func (s *Service) refuse(ctx context.Context, username, password string) (access.Subject, error) {
-	if _, err := secret.Verify(ctx, s.decoy, password); err != nil {
+	decoy, err := s.decoy.of(ctx, s.hasher, secret.GeneratePassword())
+	if err != nil {
+		return access.Subject{}, err
+	}
+	// Not s.check: unknown users who share a comparison would be faster than known ones.
+	if _, err := secret.Verify(ctx, decoy, password); err != nil {
 		return access.Subject{}, err
 	}
 	return access.Subject{}, wrong(username)
@@ -154,8 +168,10 @@ func (s *Service) loadReserved(ctx context.Context, username string) (*account, 
 	a := &account{subject: u.subject(ReservedRealm), hash: state.Hash, enabled: state.Enabled}
 	if username == Elastic && (state.Hash == "" || state.Generated) {
 		switch {
-		case s.bootstrap != "":
-			a.hash = s.bootstrap
+		case !s.bootstrap.IsZero():
+			if a.hash, err = s.bootstrapHash.of(ctx, s.hasher, s.bootstrap.Reveal()); err != nil {
+				return nil, err
+			}
 		case s.autoconf != "":
 			a.hash, a.adopt = s.autoconf, true
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"reflect"
+	"sync"
 	"testing"
 	"time"
 
@@ -150,7 +151,7 @@ func TestAutoconfiguredPassword(t *testing.T) {
 	})
 	t.Run("a hash of another kind stops the start", func(t *testing.T) {
 		o := user.Options{Store: open(t), Hasher: hasher(t, "bcrypt4"), Now: time.Now, AutoconfigurationHash: "{SHA}2jmj7l5rSw0yVb/vlWAYkK/YBwk="}
-		if _, err := user.New(t.Context(), o); fault.KindOf(err) != fault.Argument {
+		if _, err := user.New(o); fault.KindOf(err) != fault.Argument {
 			t.Errorf("New = %v; want fault.Argument", err)
 		}
 	})
@@ -363,5 +364,21 @@ func TestRefusalsTakeTheSameTime(t *testing.T) {
 		if got := shortest(name); got < wrong/3 {
 			t.Errorf("%s was refused in %v, a wrong password in %v", name, got, wrong)
 		}
+	}
+}
+
+// Many clients that begin at once with the same password cost one slow
+// comparison; the queue of the hashes has no room for them all.
+func TestManyLoginsAtOnce(t *testing.T) {
+	s := newService(t, open(t), func(o *user.Options) { o.Hasher = hasher(t, "bcrypt10") }) // a thousand of them would take a minute
+	put(t, s, "jane", "correct-horse")
+	var wg sync.WaitGroup
+	errs := make([]error, 1000)
+	for i := range errs {
+		wg.Go(func() { _, errs[i] = s.Authenticate(context.Background(), "jane", "correct-horse") })
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		t.Error(err)
 	}
 }

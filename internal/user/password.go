@@ -54,7 +54,7 @@ func (s *Service) SetPassword(ctx context.Context, username string, p Password) 
 // the configuration counts before the one made here, and one set through the
 // API before both.
 func (s *Service) Bootstrap(ctx context.Context) (secret.Secret, error) {
-	if s.reservedOff || s.bootstrap != "" || s.autoconf != "" {
+	if s.reservedOff || !s.bootstrap.IsZero() || s.autoconf != "" {
 		return secret.Secret{}, nil
 	}
 	state, err := s.store.ReservedUser(ctx, Elastic)

@@ -4,7 +4,10 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/singleflight"
 
 	"latchkey/internal/access"
 	"latchkey/internal/cache"
@@ -64,30 +67,48 @@ type Service struct {
 	native      access.Realm
 	nativeOff   bool
 	lookupOnly  bool
-	bootstrap   string // hash of Options.Bootstrap, or empty
+	bootstrap   secret.Secret
 	autoconf    string
-	decoy       string // hash of a password that nobody knows
 	cache       *cache.Cache[*account]
+
+	// Hashes that the start does not wait for.
+	bootstrapHash lazyHash // of bootstrap
+	decoy         lazyHash // of a password that nobody knows
+
+	checks singleflight.Group // slow comparisons under way: equal ones share one
 }
 
-// New returns a Service. It computes two password hashes, and fails if the
-// hash of the automatic configuration is of no kind that a user may have.
-func New(ctx context.Context, o Options) (*Service, error) {
+// lazyHash is a slow hash that is computed when it is first needed.
+type lazyHash struct {
+	mu   sync.Mutex // guards hash, and has everybody wait for the one who computes it
+	hash string
+}
+
+func (l *lazyHash) of(ctx context.Context, h *secret.Hasher, password string) (string, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.hash != "" {
+		return l.hash, nil
+	}
+	hash, err := h.Hash(ctx, password)
+	if err == nil {
+		l.hash = hash
+	}
+	return hash, err
+}
+
+// New returns a Service. It fails if the hash of the automatic configuration is
+// of no kind that a user may have.
+func New(o Options) (*Service, error) {
 	s := &Service{
 		store: o.Store, hasher: o.Hasher, reservedOff: o.ReservedDisabled,
 		native:    access.Realm{Name: cmp.Or(o.RealmName, "default_native"), Type: nativeType},
 		nativeOff: o.NativeDisabled, lookupOnly: o.LookupOnly,
 		cache: cache.New[*account](cache.Options{Max: o.CacheMax, TTL: o.CacheTTL, Now: o.Now}),
 	}
-	var err error
-	if s.decoy, err = o.Hasher.Hash(ctx, secret.GeneratePassword()); err != nil {
-		return nil, err
-	}
 	switch {
 	case !o.Bootstrap.IsZero():
-		if s.bootstrap, err = o.Hasher.Hash(ctx, o.Bootstrap.Reveal()); err != nil {
-			return nil, err
-		}
+		s.bootstrap = o.Bootstrap
 	case o.AutoconfigurationHash != "":
 		if err := secret.ValidStored(o.AutoconfigurationHash); err != nil {
 			return nil, err

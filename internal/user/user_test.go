@@ -36,7 +36,7 @@ func newService(t testing.TB, store user.Store, change func(*user.Options)) *use
 	if change != nil {
 		change(&o)
 	}
-	s, err := user.New(t.Context(), o)
+	s, err := user.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}

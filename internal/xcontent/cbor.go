@@ -3,7 +3,9 @@ package xcontent
 import (
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/fxamacker/cbor/v2"
 
@@ -12,8 +14,8 @@ import (
 
 var cborMode = func() cbor.DecMode {
 	m, err := cbor.DecOptions{
-		DupMapKey: cbor.DupMapKeyEnforcedAPF, MaxNestedLevels: 256, IndefLength: cbor.IndefLengthAllowed,
-		MaxArrayElements: 10_000_000, MaxMapPairs: 10_000_000,
+		DupMapKey: cbor.DupMapKeyEnforcedAPF, MaxNestedLevels: maxDepth, IndefLength: cbor.IndefLengthAllowed,
+		MaxArrayElements: maxValues, MaxMapPairs: maxValues,
 	}.DecMode()
 	if err != nil {
 		panic(err) // the options are constant
@@ -21,20 +23,25 @@ var cborMode = func() cbor.DecMode {
 	return m
 }()
 
-// ParseCBOR reads exactly one CBOR item. The error is fault.Malformed; a
-// position is line 1 and the byte offset + 1.
+// ParseCBOR reads exactly one CBOR item that a stranger sent, within the bounds of
+// [ParseJSON]. Tags are refused; a byte string is its base64. The error is
+// fault.Malformed; a position is line 1 and the byte offset + 1.
 func ParseCBOR(data []byte) (Value, error) {
 	if err := cborMode.Wellformed(data); err != nil {
+		if _, ok := errors.AsType[*cbor.MaxNestedLevelError](err); ok {
+			return Value{}, fault.New(fault.Malformed, "[1:1] %s", tooDeep(maxDepth))
+		}
 		return Value{}, fault.New(fault.Malformed, "[1:1] the body is not valid CBOR: %s", err)
 	}
-	p := cborParser{data: data}
-	return p.value()
+	p := cborParser{data: data, bounds: strangers()}
+	return p.value(0)
 }
 
 // cborParser walks bytes that are known to be well-formed.
 type cborParser struct {
-	data []byte
-	off  int
+	data   []byte
+	off    int
+	bounds bounds
 }
 
 func (p *cborParser) bad(off int, format string, args ...any) error {
@@ -77,34 +84,45 @@ func (p *cborParser) more(i, n int) bool {
 	return true
 }
 
-func (p *cborParser) value() (Value, error) {
-	v := Value{Line: 1, Col: p.off + 1}
+func (p *cborParser) value(depth int) (Value, error) {
+	v := Value{Line: 1, Col: int32(p.off + 1)}
 	switch p.data[p.off] >> 5 {
 	case 4:
 		v.Kind = Array
+	case 5:
+		v.Kind = Object
+	}
+	if why := p.bounds.take(v.Kind, depth); why != "" {
+		return v, fault.New(fault.Malformed, "[1:%d] %s", v.Col, why)
+	}
+	switch v.Kind {
+	case Array:
 		_, n := p.head()
 		for i := 0; p.more(i, n); i++ {
-			e, err := p.value()
+			e, err := p.value(depth + 1)
 			if err != nil {
 				return v, err
 			}
 			v.Items = append(v.Items, e)
 		}
 		return v, nil
-	case 5:
-		v.Kind = Object
+	case Object:
 		seen := map[string]bool{}
 		_, n := p.head()
 		for i := 0; p.more(i, n); i++ {
-			name, err := p.value()
+			at := p.off
+			if p.data[at]>>5 != 3 {
+				return v, p.bad(at, "a field name must be text")
+			}
+			name, err := p.scalar(Value{Col: int32(at + 1)})
 			if err != nil {
 				return v, err
 			}
-			if name.Kind != String || seen[name.Text] {
-				return v, p.bad(name.Col-1, "a field name must be text and given once")
+			if seen[name.Text] {
+				return v, p.bad(at, "duplicate field [%s]", name.Text)
 			}
 			seen[name.Text] = true
-			e, err := p.value()
+			e, err := p.value(depth + 1)
 			if err != nil {
 				return v, err
 			}
@@ -117,6 +135,9 @@ func (p *cborParser) value() (Value, error) {
 }
 
 func (p *cborParser) scalar(v Value) (Value, error) {
+	if p.data[p.off]>>5 == 6 {
+		return v, p.bad(p.off, "tags are not supported")
+	}
 	var x any
 	rest, err := cborMode.UnmarshalFirst(p.data[p.off:], &x)
 	if err != nil {
@@ -144,7 +165,7 @@ func (p *cborParser) scalar(v Value) (Value, error) {
 		v.Kind, v.Text = Number, string(b)
 		return v, nil
 	default:
-		return v, p.bad(start, "a value of type %T is not supported", x)
+		return v, p.bad(start, "a value of this kind is not supported (%T)", x)
 	}
 }
 
@@ -157,7 +178,7 @@ func (v Value) appendCBOR(b []byte) ([]byte, error) {
 	case Object:
 		b = append(b, 0xbf)
 		for _, m := range v.Members {
-			if b, err = cborScalar(b, m.Name); err == nil {
+			if b, err = cborScalar(b, valid(m.Name)); err == nil {
 				b, err = m.Value.appendCBOR(b)
 			}
 			if err != nil {
@@ -174,21 +195,29 @@ func (v Value) appendCBOR(b []byte) ([]byte, error) {
 		}
 		return append(b, 0xff), nil
 	case String:
-		return cborScalar(b, v.Text)
+		return cborScalar(b, valid(v.Text))
 	case Bool:
 		return cborScalar(b, v.Text == "true")
 	case Number:
-		if n, err := json.Number(v.Text).Int64(); err == nil {
-			return cborScalar(b, n)
-		}
-		f, err := json.Number(v.Text).Float64()
-		if err != nil {
-			return nil, err
-		}
-		return cborScalar(b, f)
+		return cborScalar(b, cborNumber(v.Text))
 	default:
 		return cborScalar(b, nil)
 	}
+}
+
+// cborNumber returns what a number literal is in CBOR: a literal that is out of
+// the reach of every number there stays text.
+func cborNumber(literal string) any {
+	if n, err := strconv.ParseInt(literal, 10, 64); err == nil {
+		return n
+	}
+	if n, err := strconv.ParseUint(literal, 10, 64); err == nil {
+		return n
+	}
+	if f, err := strconv.ParseFloat(literal, 64); err == nil {
+		return f
+	}
+	return literal
 }
 
 func cborScalar(b []byte, x any) ([]byte, error) {

@@ -11,14 +11,19 @@ import (
 	"latchkey/internal/fault"
 )
 
-// maxDepth bounds how deep a body may nest.
-const maxDepth = 1000
+// ParseJSON reads exactly one JSON value that a stranger sent. Duplicate
+// members, bad UTF-8, trailing text, more than 100 levels and more than a million
+// values are refused. The error is fault.Malformed or, for a text that ends too
+// early, fault.Truncated; it starts with [line:col].
+func ParseJSON(data []byte) (Value, error) { return parseJSON(data, strangers()) }
 
-// ParseJSON reads exactly one JSON value. Duplicate members, bad UTF-8 and
-// trailing text are refused. The error is fault.Malformed or, for a text that
-// ends too early, fault.Truncated; it starts with [line:col].
-func ParseJSON(data []byte) (Value, error) {
-	p := jsonParser{data: data, dec: jsontext.NewDecoder(bytes.NewBuffer(data)), line: 1}
+// ParseOwn is [ParseJSON] for what we wrote ourselves, such as a stored form or
+// an answer. It allows 1000 levels and any number of values, so that what was
+// accepted can be read back with all that stands around it.
+func ParseOwn(data []byte) (Value, error) { return parseJSON(data, ours()) }
+
+func parseJSON(data []byte, b bounds) (Value, error) {
+	p := jsonParser{data: data, dec: jsontext.NewDecoder(bytes.NewBuffer(data)), bounds: b, line: 1}
 	v, err := p.value(0)
 	if err != nil {
 		return Value{}, err
@@ -36,13 +41,14 @@ func ParseJSON(data []byte) (Value, error) {
 type jsonParser struct {
 	data      []byte
 	dec       *jsontext.Decoder
+	bounds    bounds
 	at        int // how far line and lineStart have been counted
-	line      int
+	line      int32
 	lineStart int
 }
 
 // start returns the position of the token that is read next.
-func (p *jsonParser) start() (line, col int) {
+func (p *jsonParser) start() (line, col int32) {
 	off := int(p.dec.InputOffset())
 	for off < len(p.data) && strings.IndexByte(" \t\r\n,:", p.data[off]) >= 0 {
 		off++
@@ -50,40 +56,54 @@ func (p *jsonParser) start() (line, col int) {
 	return p.position(off)
 }
 
-func (p *jsonParser) position(off int) (line, col int) {
+func (p *jsonParser) position(off int) (line, col int32) {
 	off = min(off, len(p.data))
+	if off < p.lineStart { // of an error that is told late
+		p.at, p.line, p.lineStart = 0, 1, 0
+	}
 	for ; p.at < off; p.at++ {
 		if p.data[p.at] == '\n' {
 			p.line, p.lineStart = p.line+1, p.at+1
 		}
 	}
-	return p.line, off - p.lineStart + 1
+	return p.line, int32(off - p.lineStart + 1)
+}
+
+func kindOf(k jsontext.Kind) Kind {
+	switch k {
+	case 't', 'f':
+		return Bool
+	case '"':
+		return String
+	case '0':
+		return Number
+	case '[':
+		return Array
+	case '{':
+		return Object
+	default:
+		return Null
+	}
 }
 
 func (p *jsonParser) value(depth int) (Value, error) {
 	var v Value
 	v.Line, v.Col = p.start()
-	if depth > maxDepth {
-		return v, fault.New(fault.Malformed, "[%d:%d] the body nests deeper than %d levels", v.Line, v.Col, maxDepth)
-	}
 	t, err := p.dec.ReadToken()
 	if err != nil {
 		return v, p.syntax(err)
 	}
-	switch t.Kind() {
-	case 'n':
+	v.Kind = kindOf(t.Kind())
+	if why := p.bounds.take(v.Kind, depth); why != "" {
+		return v, fault.New(fault.Malformed, "[%d:%d] %s", v.Line, v.Col, why)
+	}
+	switch v.Kind {
+	case Null:
 		return v, nil
-	case 't', 'f':
-		v.Kind, v.Text = Bool, t.String()
+	case Bool, String, Number:
+		v.Text = t.String()
 		return v, nil
-	case '"':
-		v.Kind, v.Text = String, t.String()
-		return v, nil
-	case '0':
-		v.Kind, v.Text = Number, t.String()
-		return v, nil
-	case '[':
-		v.Kind = Array
+	case Array:
 		for p.dec.PeekKind() != ']' {
 			e, err := p.value(depth + 1)
 			if err != nil {
@@ -92,7 +112,6 @@ func (p *jsonParser) value(depth int) (Value, error) {
 			v.Items = append(v.Items, e)
 		}
 	default:
-		v.Kind = Object
 		for p.dec.PeekKind() != '}' {
 			var m Member
 			m.Line, m.Col = p.start()

@@ -47,7 +47,7 @@ func (v Value) Read(parser string, fields Fields) error {
 func DidYouMean[V any](name string, known map[string]V) string {
 	var near []string
 	for k := range known {
-		if editDistance(name, k) <= 1+len(name)/4 {
+		if EditDistance(name, k) <= 1+len(name)/4 {
 			near = append(near, k)
 		}
 	}
@@ -62,7 +62,9 @@ func DidYouMean[V any](name string, known map[string]V) string {
 	}
 }
 
-func editDistance(a, b string) int {
+// EditDistance is how many bytes have to be changed, added or removed to make b of
+// a. Names longer than 64 bytes are far from everything.
+func EditDistance(a, b string) int {
 	if len(a) > 64 || len(b) > 64 {
 		return math.MaxInt
 	}

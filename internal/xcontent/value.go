@@ -31,8 +31,8 @@ func (k Kind) token() string {
 // Value is one value of a body. Its zero value is null.
 type Value struct {
 	Kind    Kind
-	Line    int      // 1-based; for CBOR always 1
-	Col     int      // 1-based, in bytes
+	Line    int32    // 1-based; for CBOR always 1
+	Col     int32    // 1-based, in bytes
 	Text    string   // of a string its content; of a number its literal, as written; of a boolean true or false
 	Items   []Value  // of an array
 	Members []Member // of an object, in the order written; names are unique
@@ -41,7 +41,7 @@ type Value struct {
 // Member is one member of an object.
 type Member struct {
 	Name      string
-	Line, Col int
+	Line, Col int32
 	Value     Value
 }
 
@@ -134,12 +134,17 @@ func (v Value) appendScalar(b []byte) []byte {
 }
 
 func appendString(b []byte, s string) []byte {
-	if !utf8.ValidString(s) {
-		s = strings.ToValidUTF8(s, "\uFFFD")
-	}
-	out, err := jsontext.AppendQuote(b, s)
+	out, err := jsontext.AppendQuote(b, valid(s))
 	if err != nil { // only invalid UTF-8 is refused, and there is none
 		return strconv.AppendQuote(b, s)
 	}
 	return out
+}
+
+// valid returns s as UTF-8. What was parsed is; what we say about a path may not be.
+func valid(s string) string {
+	if utf8.ValidString(s) {
+		return s
+	}
+	return strings.ToValidUTF8(s, "\uFFFD")
 }

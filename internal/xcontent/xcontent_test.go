@@ -154,6 +154,53 @@ func FuzzParse(f *testing.F) {
 			if err != nil || string(again.JSON()) != string(v.JSON()) {
 				t.Fatalf("%q became %s, which does not read back: %v", b, v.JSON(), err)
 			}
+			if pretty, err := ParseJSON(v.AppendPretty(nil, 0)); err != nil || string(pretty.JSON()) != string(v.JSON()) {
+				t.Fatalf("%q, shown pretty, became %s, %v", b, pretty.JSON(), err)
+			}
+			packed, err := v.CBOR()
+			if err == nil {
+				_, err = ParseCBOR(packed)
+			}
+			if err != nil {
+				t.Fatalf("%q became %s, which CBOR cannot show: %v", b, v.JSON(), err)
+			}
+			shown, err := v.YAML()
+			if err == nil {
+				again, err = ParseYAML(shown)
+			}
+			if err != nil || texts(again) != texts(v) {
+				t.Fatalf("%q became %s, which YAML shows as %s: %s, %v", b, v.JSON(), shown, again.JSON(), err)
+			}
+		}
+	})
+}
+
+// texts returns what v says, without how its numbers are written.
+func texts(v Value) string {
+	if v.Kind == Number {
+		return "0"
+	}
+	out := string(v.appendScalar(nil))
+	for _, e := range v.Items {
+		out += "," + texts(e)
+	}
+	for _, m := range v.Members {
+		out += "," + string(appendString(nil, m.Name)) + ":" + texts(m.Value)
+	}
+	return out
+}
+
+func FuzzDuration(f *testing.F) {
+	for _, s := range []string{"1d", "0", "-1", "1.5h", "10 MS", "9223372036854775807nanos", "106751d", "106752d", "1M", ""} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		d, err := ParseDuration(s, "x")
+		switch {
+		case err != nil && (d != 0 || fault.KindOf(err) != fault.Argument):
+			t.Errorf("ParseDuration(%q) = %v, %v", s, d, err)
+		case err == nil && d < -1:
+			t.Errorf("ParseDuration(%q) = %v, which is negative", s, d)
 		}
 	})
 }

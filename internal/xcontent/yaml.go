@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -14,9 +16,14 @@ import (
 	"latchkey/internal/fault"
 )
 
-// ParseYAML reads exactly one YAML document. Aliases and merge keys are
-// refused: nobody needs them here, and they multiply. The error is fault.Malformed.
+// ParseYAML reads exactly one YAML document that a stranger sent, within the
+// bounds of [ParseJSON]. Aliases and merge keys are refused: nobody needs them
+// here, and they multiply. So are tags other than those of JSON's types. The
+// error is fault.Malformed.
 func ParseYAML(data []byte) (Value, error) {
+	if marks(data) > maxMarks {
+		return Value{}, fault.New(fault.Malformed, "[1:1] the body has more than %d separators, so it may hold too many values", maxMarks)
+	}
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	var doc yaml.Node
 	if err := dec.Decode(&doc); err != nil {
@@ -25,82 +32,128 @@ func ParseYAML(data []byte) (Value, error) {
 	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 		return Value{}, badYAML(1, 1, "there is more than one document")
 	}
-	return fromYAML(doc.Content[0], 0)
+	p := yamlParser{strangers()}
+	return p.value(doc.Content[0], 0)
+}
+
+// maxMarks bounds the tree that the library builds before we see any of it: of
+// one mark come at most three nodes, and its nodes are twice as large as ours.
+const maxMarks = maxValues / 2
+
+// marks counts the bytes of which one has to stand before every node but the first.
+func marks(data []byte) (n int) {
+	for _, mark := range []string{",", "[", "{", ":", "-", "?", "\n", "\r"} {
+		n += bytes.Count(data, []byte(mark))
+	}
+	return n
 }
 
 func badYAML(line, col int, why string) error {
 	return fault.New(fault.Malformed, "[%d:%d] the body is not valid YAML: %s", line, col, why)
 }
 
-func fromYAML(n *yaml.Node, depth int) (Value, error) {
-	v := Value{Line: n.Line, Col: n.Column}
-	if depth > maxDepth {
-		return v, badYAML(n.Line, n.Column, fmt.Sprintf("it nests deeper than %d levels", maxDepth))
+type yamlParser struct{ bounds bounds }
+
+func (p *yamlParser) value(n *yaml.Node, depth int) (Value, error) {
+	v := Value{Line: int32(n.Line), Col: int32(n.Column), Kind: yamlKinds[n.Kind]}
+	if n.Kind == yaml.AliasNode {
+		return v, badYAML(n.Line, n.Column, "aliases are not supported")
 	}
-	switch n.Kind {
-	case yaml.MappingNode:
-		v.Kind = Object
+	if why := p.bounds.take(v.Kind, depth); why != "" {
+		return v, fault.New(fault.Malformed, "[%d:%d] %s", n.Line, n.Column, why)
+	}
+	if want := map[Kind]string{Array: "!!seq", Object: "!!map"}[v.Kind]; want != "" && n.Tag != want {
+		return v, badYAML(n.Line, n.Column, "the tag ["+n.Tag+"] is not supported here")
+	}
+	switch v.Kind {
+	case Object:
 		seen := make(map[string]bool, len(n.Content)/2)
 		for i := 0; i+1 < len(n.Content); i += 2 {
 			k := n.Content[i]
-			if k.Kind != yaml.ScalarNode || k.Tag == "!!merge" {
+			if k.Kind != yaml.ScalarNode || k.Tag == "!!merge" || tagged(k) && k.Tag != "!!str" {
 				return v, badYAML(k.Line, k.Column, "a field name must be a plain scalar")
 			}
 			if seen[k.Value] {
 				return v, badYAML(k.Line, k.Column, "duplicate field ["+k.Value+"]")
 			}
 			seen[k.Value] = true
-			e, err := fromYAML(n.Content[i+1], depth+1)
+			e, err := p.value(n.Content[i+1], depth+1)
 			if err != nil {
 				return v, err
 			}
-			v.Members = append(v.Members, Member{k.Value, k.Line, k.Column, e})
+			v.Members = append(v.Members, Member{k.Value, int32(k.Line), int32(k.Column), e})
 		}
-	case yaml.SequenceNode:
-		v.Kind = Array
+	case Array:
 		for _, c := range n.Content {
-			e, err := fromYAML(c, depth+1)
+			e, err := p.value(c, depth+1)
 			if err != nil {
 				return v, err
 			}
 			v.Items = append(v.Items, e)
 		}
-	case yaml.ScalarNode:
-		return yamlScalar(n, v)
 	default:
-		return v, badYAML(n.Line, n.Column, "aliases are not supported")
+		return yamlScalar(n, v)
 	}
 	return v, nil
 }
 
+// yamlKinds leaves scalars out.
+var yamlKinds = map[yaml.Kind]Kind{yaml.MappingNode: Object, yaml.SequenceNode: Array}
+
+// tagged reports whether the tag of n was written, so that its text need not suit it.
+func tagged(n *yaml.Node) bool { return n.Style&yaml.TaggedStyle != 0 }
+
 func yamlScalar(n *yaml.Node, v Value) (Value, error) {
+	bad := func(why string) (Value, error) { return v, badYAML(n.Line, n.Column, why) }
+	v.Text = n.Value
 	switch n.Tag {
 	case "!!null":
-		v.Kind = Null
-	case "!!bool":
-		var b bool
-		if err := n.Decode(&b); err != nil {
-			return v, badYAML(n.Line, n.Column, "not a boolean")
+		v.Text = ""
+		if !slices.Contains([]string{"", "~", "null", "Null", "NULL"}, n.Value) {
+			return bad("not null")
 		}
-		v.Kind, v.Text = Bool, strconv.FormatBool(b)
+	case "!!bool":
+		v.Kind, v.Text = Bool, strings.ToLower(n.Value)
+		if v.Text != "true" && v.Text != "false" {
+			return bad("not a boolean")
+		}
 	case "!!int", "!!float":
-		v.Kind, v.Text = Number, n.Value
-		if json.Valid([]byte(n.Value)) {
+		v.Kind = Number
+		if isNumber(n.Value) {
 			return v, nil
 		}
 		var x any // hexadecimal, octal, .5 and the like
 		if err := n.Decode(&x); err != nil {
-			return v, badYAML(n.Line, n.Column, "not a number")
+			return bad("not a number")
 		}
-		b, err := json.Marshal(x)
-		if err != nil {
-			return v, badYAML(n.Line, n.Column, "not a finite number")
+		switch x := x.(type) {
+		case int, int64, uint64:
+			v.Text = fmt.Sprint(x)
+		case float64:
+			if math.IsInf(x, 0) || math.IsNaN(x) {
+				return bad("not a finite number")
+			}
+			v.Text = strconv.FormatFloat(x, 'g', -1, 64)
+		default:
+			return bad("not a number")
 		}
-		v.Text = string(b)
+	case "!!str", "!!timestamp", "!!binary":
+		v.Kind = String
+		if n.Style == 0 && isNumber(n.Value) {
+			v.Kind = Number // one beyond all that the library can count
+		}
 	default:
-		v.Kind, v.Text = String, n.Value
+		if tagged(n) {
+			return bad("the tag [" + n.Tag + "] is not supported here")
+		}
+		v.Kind = String // << is only a name that is special
 	}
 	return v, nil
+}
+
+// isNumber reports whether s is a number of JSON, and nothing around it.
+func isNumber(s string) bool {
+	return s != "" && strings.IndexByte("-0123456789", s[0]) >= 0 && '0' <= s[len(s)-1] && s[len(s)-1] <= '9' && json.Valid([]byte(s))
 }
 
 // YAML returns v as a YAML document.
@@ -140,5 +193,5 @@ func (v Value) yamlNode() *yaml.Node {
 }
 
 func yamlString(s string, style yaml.Style) *yaml.Node {
-	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: s, Style: style}
+	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: valid(s), Style: style}
 }

@@ -25,7 +25,9 @@ CREATE TABLE api_keys (
 	roles          BLOB    NOT NULL, -- role_sets.digest: assigned
 	limited_by     BLOB,             -- role_sets.digest: what the owner held; none for cross-cluster keys
 	metadata       TEXT    NOT NULL,
-	creator        TEXT    NOT NULL  -- full name, email and metadata of the owner, as JSON
+	owner_name     TEXT,             -- full name, email and metadata of the owner at the creation
+	owner_email    TEXT,
+	owner_metadata TEXT    NOT NULL
 );
 CREATE INDEX api_keys_owner ON api_keys (username, realm);
 CREATE INDEX api_keys_name ON api_keys (name);

@@ -1,6 +1,10 @@
 package latchkey
 
-import "encoding/json"
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+)
 
 // AuthenticateResponse is the answer to GET /_security/_authenticate: who the
 // caller is, after a run-as if there is one.
@@ -28,4 +32,17 @@ type AuthenticatedKey struct {
 	ID        string `json:"id"`
 	Name      string `json:"name,omitempty"`
 	ManagedBy string `json:"managed_by"`
+}
+
+func (r *AuthenticateResponse) missing() string {
+	if r.Username == "" {
+		return "username"
+	}
+	return ""
+}
+
+// Authenticate says who the caller is. A credential that the server refuses is
+// an [*Error] of status 401.
+func (c *Client) Authenticate(ctx context.Context) (AuthenticateResponse, error) {
+	return call[AuthenticateResponse](ctx, c, request{method: http.MethodGet, path: "/_security/_authenticate"})
 }

@@ -1,5 +1,10 @@
 package latchkey
 
+import (
+	"context"
+	"net/http"
+)
+
 // Info is the answer to GET /. Clients check it before their first call.
 type Info struct {
 	Name        string  `json:"name"` // of the node
@@ -21,4 +26,16 @@ type Version struct {
 	LuceneVersion                    string `json:"lucene_version"`
 	MinimumWireCompatibilityVersion  string `json:"minimum_wire_compatibility_version"`
 	MinimumIndexCompatibilityVersion string `json:"minimum_index_compatibility_version"`
+}
+
+// Info says what the server is. The caller needs the privilege monitor.
+func (c *Client) Info(ctx context.Context) (Info, error) {
+	return call[Info](ctx, c, request{method: http.MethodGet, path: "/"})
+}
+
+// Ping returns nil if the server answers and admits the caller. The [*Error] of
+// a refusal has no type and no reason, since the answer has no body.
+func (c *Client) Ping(ctx context.Context) error {
+	_, err := c.send(ctx, request{method: http.MethodHead, path: "/"})
+	return err
 }

@@ -1,15 +1,20 @@
 package latchkey
 
-import "encoding/json"
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+)
 
 // Role is a role descriptor: the body of PUT /_security/role/{name}, a value of
 // [GetRolesResponse], and what API keys carry. Fields that are left out grant nothing.
+// A list that is nil is left out; an empty one is written.
 type Role struct {
-	Cluster           []string          `json:"cluster"`
+	Cluster           []string          `json:"cluster,omitzero"`
 	Global            json.RawMessage   `json:"global,omitempty"` // an object
-	Indices           []RoleIndices     `json:"indices"`
-	Applications      []RoleApplication `json:"applications"`
-	RunAs             []string          `json:"run_as"`             // patterns of usernames
+	Indices           []RoleIndices     `json:"indices,omitzero"`
+	Applications      []RoleApplication `json:"applications,omitzero"`
+	RunAs             []string          `json:"run_as,omitzero"`    // patterns of usernames
 	Metadata          json.RawMessage   `json:"metadata,omitempty"` // an object; no key may start with _
 	TransientMetadata json.RawMessage   `json:"transient_metadata,omitempty"`
 	RemoteIndices     []RoleIndices     `json:"remote_indices,omitempty"`
@@ -60,4 +65,39 @@ type GetRolesResponse map[string]json.RawMessage
 // PutRoleResponse is the answer to PUT /_security/role/{name}.
 type PutRoleResponse struct {
 	Role CreatedResponse `json:"role"`
+}
+
+const rolesPath = "/_security/role"
+
+// PutRole makes a role or replaces one, and reports whether it is new.
+func (c *Client) PutRole(ctx context.Context, name string, role Role) (created bool, err error) {
+	if err := needName("role name", name); err != nil {
+		return false, err
+	}
+	got, err := call[PutRoleResponse](ctx, c, request{method: http.MethodPut, path: under(rolesPath, name), body: role})
+	return got.Role.Created, err
+}
+
+// GetRoles returns roles by name, the built-in ones too: those of the given
+// names that exist, or all for no names. That there are none is no error.
+func (c *Client) GetRoles(ctx context.Context, names ...string) (map[string]Role, error) {
+	r := request{method: http.MethodGet, path: rolesPath, mayMiss: true}
+	if len(names) > 0 {
+		r.path = under(rolesPath, names...)
+	}
+	for _, name := range names {
+		if err := needName("role name", name); err != nil {
+			return nil, err
+		}
+	}
+	return call[map[string]Role](ctx, c, r)
+}
+
+// DeleteRole reports whether there was such a role. API keys keep what they had of it.
+func (c *Client) DeleteRole(ctx context.Context, name string) (found bool, err error) {
+	if err := needName("role name", name); err != nil {
+		return false, err
+	}
+	got, err := call[FoundResponse](ctx, c, request{method: http.MethodDelete, path: under(rolesPath, name), mayMiss: true})
+	return got.Found, err
 }

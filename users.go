@@ -1,6 +1,12 @@
 package latchkey
 
-import "encoding/json"
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+)
 
 // User is a user as GET /_security/user shows it. Passwords never appear.
 type User struct {
@@ -19,7 +25,8 @@ type GetUsersResponse map[string]User
 // PutUserRequest is the body of PUT /_security/user/{username}. One of Password
 // and PasswordHash is needed for a new user; without either, an existing user
 // keeps the password. All other fields are written on every call: what is left
-// out becomes null, and a user without Enabled is enabled.
+// out becomes null, and a user without Enabled is enabled. It prints without
+// the password.
 type PutUserRequest struct {
 	Password     string          `json:"password,omitempty"` // at least 6 characters
 	PasswordHash string          `json:"password_hash,omitempty"`
@@ -30,12 +37,38 @@ type PutUserRequest struct {
 	Enabled      *bool           `json:"enabled,omitempty"`
 }
 
+func (r PutUserRequest) hidden() any {
+	type plain PutUserRequest
+	hide(&r.Password)
+	hide(&r.PasswordHash)
+	return plain(r)
+}
+
+// Format prints the request without the password.
+func (r PutUserRequest) Format(f fmt.State, verb rune) { printHidden(f, verb, r.hidden()) }
+
+// LogValue is the request without the password.
+func (r PutUserRequest) LogValue() slog.Value { return slog.AnyValue(r.hidden()) }
+
 // ChangePasswordRequest is the body of PUT /_security/user/{username}/_password,
-// with one of its fields.
+// with one of its fields. It prints without them.
 type ChangePasswordRequest struct {
 	Password     string `json:"password,omitempty"`
 	PasswordHash string `json:"password_hash,omitempty"`
 }
+
+func (r ChangePasswordRequest) hidden() any {
+	type plain ChangePasswordRequest
+	hide(&r.Password)
+	hide(&r.PasswordHash)
+	return plain(r)
+}
+
+// Format prints the request without the password.
+func (r ChangePasswordRequest) Format(f fmt.State, verb rune) { printHidden(f, verb, r.hidden()) }
+
+// LogValue is the request without the password.
+func (r ChangePasswordRequest) LogValue() slog.Value { return slog.AnyValue(r.hidden()) }
 
 // CreatedResponse says whether a put made something new.
 type CreatedResponse struct {
@@ -49,3 +82,70 @@ type FoundResponse struct {
 
 // EmptyResponse is the answer of calls that have nothing to say but that they succeeded.
 type EmptyResponse struct{}
+
+const usersPath = "/_security/user"
+
+// PutUser makes a user or replaces one, and reports whether the user is new.
+func (c *Client) PutUser(ctx context.Context, username string, req PutUserRequest) (created bool, err error) {
+	if err := needName("username", username); err != nil {
+		return false, err
+	}
+	if req.Roles == nil {
+		req.Roles = []string{} // the member is required
+	}
+	got, err := call[CreatedResponse](ctx, c, request{method: http.MethodPut, path: under(usersPath, username), body: req})
+	return got.Created, err
+}
+
+// GetUsers returns users by name: those of the given names that exist, or all
+// for no names. That there are none is no error.
+func (c *Client) GetUsers(ctx context.Context, usernames ...string) (GetUsersResponse, error) {
+	r := request{method: http.MethodGet, path: usersPath, mayMiss: true}
+	if len(usernames) > 0 {
+		r.path = under(usersPath, usernames...)
+	}
+	for _, name := range usernames {
+		if err := needName("username", name); err != nil {
+			return nil, err
+		}
+	}
+	return call[GetUsersResponse](ctx, c, r)
+}
+
+// DeleteUser reports whether there was such a user. API keys of the user go on working.
+func (c *Client) DeleteUser(ctx context.Context, username string) (found bool, err error) {
+	if err := needName("username", username); err != nil {
+		return false, err
+	}
+	got, err := call[FoundResponse](ctx, c, request{method: http.MethodDelete, path: under(usersPath, username), mayMiss: true})
+	return got.Found, err
+}
+
+// ChangePassword sets the password of a user; the empty username stands for the
+// caller. The old password is refused from then on.
+func (c *Client) ChangePassword(ctx context.Context, username string, req ChangePasswordRequest) error {
+	path := usersPath
+	if username != "" {
+		path = under(usersPath, username)
+	}
+	_, err := call[EmptyResponse](ctx, c, request{method: http.MethodPut, path: path + "/_password", body: req})
+	return err
+}
+
+// EnableUser lets a user log in again.
+func (c *Client) EnableUser(ctx context.Context, username string) error {
+	return c.switchUser(ctx, username, "/_enable")
+}
+
+// DisableUser keeps a user from logging in. API keys of the user go on working.
+func (c *Client) DisableUser(ctx context.Context, username string) error {
+	return c.switchUser(ctx, username, "/_disable")
+}
+
+func (c *Client) switchUser(ctx context.Context, username, act string) error {
+	if err := needName("username", username); err != nil {
+		return err
+	}
+	_, err := call[EmptyResponse](ctx, c, request{method: http.MethodPut, path: under(usersPath, username) + act})
+	return err
+}

@@ -1,0 +1,271 @@
+package latchkey_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"latchkey"
+)
+
+func TestNewRefuses(t *testing.T) {
+	dir := t.TempDir()
+	noPEM := filepath.Join(dir, "no.pem")
+	if err := os.WriteFile(noPEM, []byte("no certificate"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		name    string
+		address string
+		options []latchkey.Option
+		want    string // in the error
+	}{
+		{"no address", "", nil, "http://host"},
+		{"no scheme", "localhost:9200", nil, "http://host"},
+		{"another scheme", "ftp://localhost", nil, "http://host"},
+		{"no host", "https://", nil, "http://host"},
+		{"no URL", "http://secret-user:p%zz@h", nil, "not a URL"},
+		{"a user in the address", "http://u:secret-password@h", nil, "WithCredential"},
+		{"a query", "http://h?pretty", nil, "goes on"},
+		{"a wrong further address", "http://h", []latchkey.Option{latchkey.WithAddresses("h2:9200")}, "http://host"},
+		{"TLS for a plain address", "http://h", []latchkey.Option{latchkey.WithCertificateFingerprint(strings.Repeat("ab", 32))}, "protect nothing"},
+		{"TLS for a plain address among others", "https://h", []latchkey.Option{latchkey.WithAddresses("http://h2"), latchkey.WithClientCertificate(tls.Certificate{})}, "protect nothing"},
+		{"TLS with an own client", "https://h", []latchkey.Option{latchkey.WithHTTPClient(http.DefaultClient), latchkey.WithClientCertificate(tls.Certificate{})}, "own settings"},
+		{"an own client and an own transport", "https://h", []latchkey.Option{latchkey.WithHTTPClient(http.DefaultClient), latchkey.WithTransport(http.DefaultTransport)}, "not both"},
+		{"a nil client", "https://h", []latchkey.Option{latchkey.WithHTTPClient(nil)}, "nil"},
+		{"a nil transport", "https://h", []latchkey.Option{latchkey.WithTransport(nil)}, "nil"},
+		{"a nil pool", "https://h", []latchkey.Option{latchkey.WithRootCAs(nil)}, "nil"},
+		{"a file that is missing", "https://h", []latchkey.Option{latchkey.WithCAFile(filepath.Join(dir, "nosuch"))}, "nosuch"},
+		{"a file without certificates", "https://h", []latchkey.Option{latchkey.WithCAFile(noPEM)}, "no certificate"},
+		{"fewer repetitions than none", "https://h", []latchkey.Option{latchkey.WithRetries(-1)}, "-1"},
+		{"no room for answers", "https://h", []latchkey.Option{latchkey.WithResponseLimit(0)}, "0 bytes"},
+		{"a username with a colon", "https://h", []latchkey.Option{latchkey.WithCredential(latchkey.Basic("a:b", "secret-password"))}, "colon"},
+		{"an empty key", "https://h", []latchkey.Option{latchkey.WithCredential(latchkey.EncodedKey(""))}, "ApiKey credential"},
+		{"a token with a line break", "https://h", []latchkey.Option{latchkey.WithCredential(latchkey.Bearer("secret-token\n"))}, "Bearer credential"},
+		{"an opaque id with a line break", "https://h", []latchkey.Option{latchkey.WithOpaqueID("a\r\nb")}, "opaque id"},
+		{"a user agent with a line break", "https://h", []latchkey.Option{latchkey.WithUserAgent("a\nb")}, "user agent"},
+		{"a username to run as with a line break", "https://h", []latchkey.Option{latchkey.WithRunAs("a\nb")}, "run as"},
+	}
+	for _, tt := range tests {
+		_, err := latchkey.New(tt.address, tt.options...)
+		if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: got %v, want an error that says %q and no secret", tt.name, err, tt.want)
+		}
+	}
+}
+
+func TestRequestsAsTheyAreSent(t *testing.T) {
+	var got string
+	echo := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		got = r.Method + " " + r.RequestURI + " " + string(body)
+		for _, h := range []string{"Authorization", "Accept", "Content-Type", "es-security-runas-user", "X-Opaque-Id", "User-Agent"} {
+			if v := r.Header.Values(h); len(v) > 0 {
+				got += fmt.Sprintf("\n%s: %s", h, strings.Join(v, " and "))
+			}
+		}
+		w.Header().Set("X-Elastic-Product", "Elasticsearch")
+		_, _ = io.WriteString(w, `{"id":"i","api_key":"s","username":"u","api_keys":[],"invalidated_api_keys":[],"previously_invalidated_api_keys":[]}`)
+	}))
+	defer echo.Close()
+	base, err := latchkey.New(echo.URL+"/below/", latchkey.WithUserAgent("test/1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer base.Close()
+	ctx := context.Background()
+	all := base.As(latchkey.KeyPair("i", "s")).RunAs("jo").Tag("42")
+	no := false
+	tests := []struct {
+		name string
+		do   func() error
+		want string
+	}{
+		{"nothing but the call", func() error { _, err := base.Info(ctx); return err },
+			"GET /below/ \nAccept: application/json\nUser-Agent: test/1"},
+		{"all headers", func() error { return all.EnableUser(ctx, "a/b c,d") },
+			"PUT /below/_security/user/a%2Fb%20c%2Cd/_enable \nAuthorization: ApiKey aTpz\nAccept: application/json\nes-security-runas-user: jo\nX-Opaque-Id: 42\nUser-Agent: test/1"},
+		{"a body", func() error {
+			_, err := base.As(latchkey.Bearer("t")).InvalidateAPIKeys(ctx, latchkey.ByID("x"))
+			return err
+		}, `DELETE /below/_security/api_key {"ids":["x"]}` + "\nAuthorization: Bearer t\nAccept: application/json\nContent-Type: application/json\nUser-Agent: test/1"},
+		{"no more than what is set, for servers that know less", func() error {
+			_, err := base.CreateAPIKey(ctx, latchkey.CreateAPIKeyRequest{Name: "n"})
+			return err
+		}, `POST /below/_security/api_key {"name":"n"}`},
+		{"a key with all there is", func() error {
+			_, err := base.CreateAPIKey(ctx, latchkey.CreateAPIKeyRequest{Name: "n", Expiration: time.Hour + 1, Metadata: json.RawMessage(`{"a":1.50}`),
+				RoleDescriptors: map[string]latchkey.Role{"r": {Cluster: []string{}, RunAs: []string{"x"}}}})
+			return err
+		}, `POST /below/_security/api_key {"name":"n","expiration":"3600001ms","role_descriptors":{"r":{"cluster":[],"run_as":["x"]}},"metadata":{"a":1.50}}`},
+		{"a grant by password", func() error {
+			_, err := base.GrantAPIKey(ctx, latchkey.GrantAPIKeyRequest{Username: "u", Password: "p", RunAs: "v", APIKey: latchkey.CreateAPIKeyRequest{Name: "n"}})
+			return err
+		}, `POST /below/_security/api_key/grant {"grant_type":"password","username":"u","password":"p","run_as":"v","api_key":{"name":"n"}}`},
+		{"a grant by token", func() error {
+			_, err := base.GrantAPIKey(ctx, latchkey.GrantAPIKeyRequest{AccessToken: "t", APIKey: latchkey.CreateAPIKeyRequest{Name: "n"}})
+			return err
+		}, `POST /below/_security/api_key/grant {"grant_type":"access_token","access_token":"t","api_key":{"name":"n"}}`},
+		{"all keys", func() error { _, err := base.GetAPIKeys(ctx, latchkey.GetAPIKeysRequest{}); return err }, "GET /below/_security/api_key "},
+		{"some keys", func() error {
+			_, err := base.GetAPIKeys(ctx, latchkey.GetAPIKeysRequest{Name: "a b*", Owner: true, ActiveOnly: true, WithLimitedBy: true})
+			return err
+		}, "GET /below/_security/api_key?active_only=true&name=a+b%2A&owner=true&with_limited_by=true "},
+		{"an own key by name", func() error {
+			_, err := base.InvalidateAPIKeys(ctx, latchkey.OwnedByName("n*"))
+			return err
+		}, `DELETE /below/_security/api_key {"name":"n*","owner":true}`},
+		{"a user of a realm", func() error {
+			_, err := base.InvalidateAPIKeys(ctx, latchkey.ByRealmAndUser("r", "u"))
+			return err
+		}, `DELETE /below/_security/api_key {"username":"u","realm_name":"r"}`},
+		{"a user without roles", func() error {
+			_, err := base.PutUser(ctx, "u", latchkey.PutUserRequest{PasswordHash: "h", Enabled: &no})
+			return err
+		}, `PUT /below/_security/user/u {"password_hash":"h","roles":[],"enabled":false}`},
+		{"the own password", func() error {
+			return base.ChangePassword(ctx, "", latchkey.ChangePasswordRequest{Password: "p"})
+		}, `PUT /below/_security/user/_password {"password":"p"}`},
+		{"several names", func() error { _, err := base.ClearRoleCache(ctx, "a", "b"); return err }, "POST /below/_security/role/a,b/_clear_cache "},
+		{"all caches", func() error { _, err := base.ClearAPIKeyCache(ctx); return err }, "POST /below/_security/api_key/%2A/_clear_cache "},
+		{"users of a realm", func() error { _, err := base.ClearRealmCache(ctx, []string{"r"}, "u", "v"); return err },
+			"POST /below/_security/realm/r/_clear_cache?usernames=u%2Cv "},
+		{"privileges of every kind", func() error {
+			_, err := base.HasPrivileges(ctx, latchkey.HasPrivilegesRequest{Cluster: []string{"all"},
+				Index:       []latchkey.IndexPrivileges{{Names: []string{"i"}, Privileges: []string{"read"}}},
+				Application: []latchkey.ApplicationPrivileges{{Application: "a", Privileges: []string{"p"}, Resources: []string{"*"}}}})
+			return err
+		}, `POST /below/_security/user/_has_privileges {"cluster":["all"],"index":[{"names":["i"],"privileges":["read"],"allow_restricted_indices":false}],"application":[{"application":"a","privileges":["p"],"resources":["*"]}]}`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if err := tt.do(); err != nil {
+				t.Fatal(err)
+			}
+			if got != tt.want && !strings.HasPrefix(got, tt.want+"\n") {
+				t.Errorf("got\n%s\nwant\n%s", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestArgumentsThatAreRefused(t *testing.T) {
+	client := newFake(t, func(r *http.Request) (*http.Response, error) {
+		t.Errorf("%s %s was sent", r.Method, r.URL)
+		return answering(200, `{}`), nil
+	})
+	ctx := t.Context()
+	for name, do := range map[string]func() error{
+		"a user without a name":       func() error { _, err := client.PutUser(ctx, "", latchkey.PutUserRequest{}); return err },
+		"a user without a name, gone": func() error { _, err := client.DeleteUser(ctx, ""); return err },
+		"a user without a name, off":  func() error { return client.DisableUser(ctx, "") },
+		"a list with an empty user":   func() error { _, err := client.GetUsers(ctx, "a", ""); return err },
+		"a role without a name":       func() error { _, err := client.PutRole(ctx, "", latchkey.Role{}); return err },
+		"a role without a name, gone": func() error { _, err := client.DeleteRole(ctx, ""); return err },
+		"a list with an empty role":   func() error { _, err := client.GetRoles(ctx, ""); return err },
+		"a cache without a name":      func() error { _, err := client.ClearAPIKeyCache(ctx, ""); return err },
+		"a key of the past": func() error {
+			_, err := client.CreateAPIKey(ctx, latchkey.CreateAPIKeyRequest{Expiration: -1})
+			return err
+		},
+		"metadata that are not JSON": func() error {
+			_, err := client.PutRole(ctx, "r", latchkey.Role{Metadata: json.RawMessage(`{`)})
+			return err
+		},
+		"a credential that is none":    func() error { _, err := client.As(latchkey.EncodedKey("a b")).Info(ctx); return err },
+		"a run-as that cannot be sent": func() error { _, err := client.RunAs("a\r\nX: b").Info(ctx); return err },
+	} {
+		if err := do(); err == nil || form(err) != "" {
+			t.Errorf("%s: got %v, want it refused", name, err)
+		}
+	}
+}
+
+func TestRedirectsAreNotFollowed(t *testing.T) {
+	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		t.Errorf("the redirect was followed, with %v", r.Header)
+	}))
+	defer other.Close()
+	s := httptest.NewServer(http.RedirectHandler(other.URL, http.StatusTemporaryRedirect))
+	defer s.Close()
+	for name, options := range map[string][]latchkey.Option{"own": nil, "given": {latchkey.WithHTTPClient(&http.Client{})}} {
+		c, err := latchkey.New(s.URL, options...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Info(t.Context()); form(err) != "UnreadableError" {
+			t.Errorf("%s client: got %v, want an UnreadableError", name, err)
+		}
+		c.Close()
+	}
+}
+
+func TestSecretsDoNotPrint(t *testing.T) {
+	const secret = "c2VjcmV0"
+	credential := latchkey.EncodedKey(secret)
+	client, err := latchkey.New("https://h", latchkey.WithCredential(credential))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, v := range map[string]any{
+		"a credential":              credential,
+		"a pointer to a credential": &credential,
+		"a basic credential":        latchkey.Basic("jo", secret),
+		"a token":                   latchkey.Bearer(secret),
+		"a client":                  client,
+		"a client's value":          *client,
+		"a list":                    []latchkey.Credential{credential},
+		"a new key":                 latchkey.CreateAPIKeyResponse{ID: "i", APIKey: secret, Encoded: secret},
+		"a pointer to a new key":    &latchkey.CreateAPIKeyResponse{ID: "i", APIKey: secret, Encoded: secret},
+		"a grant":                   latchkey.GrantAPIKeyRequest{Username: "u", Password: secret, AccessToken: secret},
+		"a user":                    latchkey.PutUserRequest{Password: secret, PasswordHash: secret},
+		"a password":                latchkey.ChangePasswordRequest{Password: secret, PasswordHash: secret},
+		"a struct that holds them": struct {
+			Made   latchkey.CreateAPIKeyResponse
+			hidden latchkey.Credential
+		}{latchkey.CreateAPIKeyResponse{APIKey: secret}, credential},
+	} {
+		var logged bytes.Buffer
+		slog.New(slog.NewTextHandler(&logged, nil)).Info("m", "v", v)
+		if _, struc := v.(interface{ LogValue() slog.Value }); struc {
+			slog.New(slog.NewJSONHandler(&logged, nil)).Info("m", "v", v)
+		}
+		texts := []string{logged.String(), fmt.Sprint(v)}
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+			texts = append(texts, fmt.Sprintf(verb, v))
+		}
+		for _, text := range texts {
+			if strings.Contains(text, secret) || strings.Contains(text, fmt.Sprintf("%x", secret)) || strings.Contains(text, "amo6") {
+				t.Errorf("%s prints as %s", name, text)
+			}
+		}
+	}
+	if b, err := json.Marshal(credential); err != nil || string(b) != `"ApiKey [redacted]"` {
+		t.Errorf("a credential marshals as %s, %v", b, err)
+	}
+	if b, err := json.Marshal(latchkey.CreateAPIKeyResponse{ID: "i", Name: "n", APIKey: "s", Encoded: "e"}); err != nil ||
+		string(b) != `{"id":"i","name":"n","api_key":"s","encoded":"e"}` {
+		t.Errorf("a new key marshals as %s, %v: the server answers with it", b, err)
+	}
+	if text := fmt.Sprintf("%+v", latchkey.CreateAPIKeyResponse{ID: "i", Name: "n", APIKey: secret}); !strings.Contains(text, "ID:i Name:n") {
+		t.Errorf("a new key prints as %s, want the rest of it to be seen", text)
+	}
+}
+
+func TestKeysOfServersBefore716HaveAnEncodedForm(t *testing.T) {
+	made, err := newFake(t, always(200, `{"id":"i","name":"n","api_key":"s"}`)).CreateAPIKey(t.Context(), latchkey.CreateAPIKeyRequest{Name: "n"})
+	if err != nil || made.Encoded != "aTpz" {
+		t.Errorf("got %q, %v; want aTpz", made.Encoded, err)
+	}
+}

@@ -124,9 +124,6 @@ func restrictions(roles access.Descriptors) error {
 	return nil
 }
 
-// enoughProblems is where we stop looking for more: nobody reads on, and each may be long.
-const enoughProblems = 100
-
 const maxName = 256 // UTF-16 units, as the original counts
 
 func (r CreateRequest) problems() fault.Problems {
@@ -155,10 +152,5 @@ func (r CreateRequest) problems() fault.Problems {
 	if len(reserved) > 0 {
 		p.Add("metadata keys must not begin with an underscore: [%s]", strings.Join(reserved, ","))
 	}
-	for _, name := range slices.Sorted(maps.Keys(r.Roles)) {
-		if p = append(p, r.Roles[name].Problems(name)...); len(p) > enoughProblems {
-			break
-		}
-	}
-	return p
+	return append(p, r.Roles.Problems()...)
 }

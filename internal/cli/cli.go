@@ -3,9 +3,7 @@
 package cli
 
 import (
-	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -18,8 +16,6 @@ import (
 
 	"latchkey/internal/config"
 	"latchkey/internal/node"
-	"latchkey/internal/secret"
-	"latchkey/internal/user"
 )
 
 // terminal is what a command reads and writes.
@@ -35,11 +31,29 @@ func Run(args, environ []string, in io.Reader, out, err io.Writer) int {
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	t := &terminal{environ, in, out, err}
-	if e := t.root().Run(ctx, args); e != nil {
+	if e := t.root().Run(ctx, apart(args)); e != nil {
 		fmt.Fprintln(err, "latchkey:", e)
 		return 1
 	}
 	return 0
+}
+
+// apart separates -E from a setting that is written right behind it, as people
+// do for Elasticsearch: -Ehttp.port=9200.
+func apart(args []string) []string {
+	var all []string
+	for i, arg := range args {
+		if arg == "--" {
+			return append(all, args[i:]...)
+		}
+		setting, ok := strings.CutPrefix(arg, "-E")
+		if ok && setting != "" && setting[0] != '=' {
+			all = append(all, "-E", setting)
+		} else {
+			all = append(all, arg)
+		}
+	}
+	return all
 }
 
 func (t *terminal) root() *cli.Command {
@@ -47,38 +61,76 @@ func (t *terminal) root() *cli.Command {
 		&cli.StringFlag{Name: "config", Usage: "the `folder` of latchkey.yml"},
 		&cli.StringSliceFlag{Name: "E", Usage: "a setting as `name=value`; may be repeated", Config: cli.StringConfig{TrimSpace: false}},
 	}
-	return &cli.Command{
-		Name:                      "latchkey",
-		Usage:                     "issues, checks and invalidates API keys behind Elasticsearch's security API",
-		Reader:                    t.in,
-		Writer:                    t.out,
-		ErrWriter:                 t.err,
-		DisableSliceFlagSeparator: true,
-		ExitErrHandler:            func(context.Context, *cli.Command, error) {}, // Run prints, and decides the status
+	root := &cli.Command{
+		Name:            "latchkey",
+		Usage:           "issues, checks and invalidates API keys behind Elasticsearch's security API",
+		Version:         node.Version(),
+		Reader:          t.in,
+		Writer:          t.out,
+		ErrWriter:       t.err,
+		HideHelpCommand: true,                                          // ours complains in our words
+		ExitErrHandler:  func(context.Context, *cli.Command, error) {}, // Run prints, and decides the status
 		Commands: []*cli.Command{
 			{Name: "serve", Usage: "run a node until it is interrupted", Flags: settings, Action: t.serve},
-			{Name: "config", Usage: "print every setting with default, unit and effect", Action: func(context.Context, *cli.Command) error {
+			{Name: "config", Usage: "print every setting with default, unit and effect", Action: func(_ context.Context, c *cli.Command) error {
+				if c.Args().Present() {
+					return fmt.Errorf("[%s] is not understood; config takes no arguments", c.Args().First())
+				}
 				return config.Describe(t.out)
 			}},
 			{Name: "reset-password", Usage: "set the password of a user, on a stopped or a running node", Action: t.resetPassword,
 				Flags: append([]cli.Flag{
-					&cli.StringFlag{Name: "username", Aliases: []string{"u"}, Usage: "whose `name`", Required: true},
-					&cli.BoolFlag{Name: "interactive", Aliases: []string{"i"}, Usage: "read the password from the input; else one is made and printed"},
+					&cli.StringFlag{Name: "username", Aliases: []string{"u"}, Usage: "whose `name`; elastic is the first user"},
+					&cli.BoolFlag{Name: "interactive", Aliases: []string{"i"}, Usage: "read the password from the terminal or the input; else one is made and printed"},
 					&cli.BoolFlag{Name: "silent", Aliases: []string{"s"}, Usage: "print nothing but the password that was made"},
 				}, settings...)},
+			{Name: "version", Usage: "print what this binary was built from", Action: func(_ context.Context, c *cli.Command) error {
+				if c.Args().Present() {
+					return fmt.Errorf("[%s] is not understood; version takes no arguments", c.Args().First())
+				}
+				cli.ShowVersion(c.Root())
+				return nil
+			}},
+			{Name: "help", Usage: "print the commands, or the flags of one", ArgsUsage: "[command]", Action: func(ctx context.Context, c *cli.Command) error {
+				name := c.Args().First()
+				switch {
+				case name == "":
+					return cli.ShowRootCommandHelp(c)
+				case c.Root().Command(name) == nil:
+					return noCommand(name)
+				}
+				return cli.ShowCommandHelp(ctx, c.Root(), name)
+			}},
 		},
 		Action: func(_ context.Context, c *cli.Command) error {
 			if c.Args().Present() {
-				return fmt.Errorf("there is no command [%s]; latchkey help lists them", c.Args().First())
+				return noCommand(c.Args().First())
 			}
-			return cli.ShowAppHelp(c)
+			return cli.ShowRootCommandHelp(c)
 		},
 	}
+	for _, c := range append(root.Commands, root) { // no command has these from its parent
+		c.DisableSliceFlagSeparator = true // a comma belongs to the value
+		c.OnUsageError = func(_ context.Context, c *cli.Command, err error, _ bool) error { return misused(c, err.Error()) }
+	}
+	return root
+}
+
+// misused is the complaint about a command line, on one line.
+func misused(c *cli.Command, what string) error {
+	if c == c.Root() {
+		return fmt.Errorf("%s; latchkey help lists the commands", what)
+	}
+	return fmt.Errorf("%s; latchkey help %s lists the flags", what, c.Name)
+}
+
+func noCommand(name string) error {
+	return fmt.Errorf("there is no command [%s]; latchkey help lists them", name)
 }
 
 func (t *terminal) load(c *cli.Command) (*config.Config, error) {
 	if c.Args().Present() {
-		return nil, fmt.Errorf("[%s] is not understood; a setting is written -E name=value", c.Args().First())
+		return nil, misused(c, fmt.Sprintf("[%s] is not understood; a setting is written -E name=value", c.Args().First()))
 	}
 	return config.Load(config.Sources{Dir: c.String("config"), Environ: t.environ, Overrides: c.StringSlice("E")})
 }
@@ -97,43 +149,4 @@ func (t *terminal) logger(l config.Log) *slog.Logger {
 		return slog.New(slog.NewJSONHandler(t.err, o))
 	}
 	return slog.New(slog.NewTextHandler(t.err, o))
-}
-
-// resetPassword asks the running node first, since only a stopped one leaves its
-// data folder to others.
-func (t *terminal) resetPassword(ctx context.Context, c *cli.Command) error {
-	cfg, err := t.load(c)
-	if err != nil {
-		return err
-	}
-	username, text := c.String("username"), secret.GeneratePassword()
-	made := !c.Bool("interactive")
-	if !made {
-		if !c.Bool("silent") {
-			fmt.Fprintf(t.err, "New password of %s: ", username)
-		}
-		if text, err = bufio.NewReader(t.in).ReadString('\n'); err != nil && !errors.Is(err, io.EOF) {
-			return fmt.Errorf("read the password: %w", err)
-		}
-		text = strings.TrimRight(text, "\r\n")
-	}
-	password, err := user.NewPassword(&text, nil)
-	if err != nil {
-		return err
-	}
-	err = node.SetPasswordOfRunning(ctx, cfg.DataDir, username, text)
-	if errors.Is(err, node.ErrNotRunning) {
-		err = node.SetPassword(ctx, cfg, username, password)
-	}
-	switch {
-	case err != nil:
-		return err
-	case c.Bool("silent") && made:
-		fmt.Fprintln(t.out, text)
-	case made:
-		fmt.Fprintf(t.out, "The password of %s is now: %s\n", username, text)
-	case !c.Bool("silent"):
-		fmt.Fprintf(t.out, "The password of %s is set.\n", username)
-	}
-	return nil
 }

@@ -18,6 +18,7 @@ import (
 // checked. It may be logged: secrets in it do not print.
 type Config struct {
 	Dir         string // the folder of latchkey.yml; it need not exist
+	File        string // the settings file that was read; "" if there is none
 	DataDir     string // path.data, as given: relative to the working directory
 	ClusterName string
 	NodeName    string

@@ -30,6 +30,7 @@ func (l *loader) file(dir string) layer {
 		l.mistakes = append(l.mistakes, fmt.Sprintf("the settings file cannot be read: %v", err))
 		return out
 	}
+	l.read = path
 	var doc, another yaml.Node
 	decoder := yaml.NewDecoder(bytes.NewReader(content))
 	if err := decoder.Decode(&doc); err != nil {

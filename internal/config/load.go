@@ -38,8 +38,10 @@ type layer map[string]value
 type loader struct {
 	mistakes Mistakes
 	ignored  []string
-	nodes    int  // of the file, seen so far
-	stopped  bool // the file is larger than anybody writes
+	warnings []string
+	read     string // the settings file, once it was read
+	nodes    int    // of the file, seen so far
+	stopped  bool   // the file is larger than anybody writes
 }
 
 func (l *loader) mistake(origin, name string, err error) {
@@ -58,7 +60,7 @@ func Load(src Sources) (*Config, error) {
 	maps.Copy(given, overrides)
 
 	c := preset()
-	c.Dir = dir
+	c.Dir, c.File, c.Warnings = dir, l.read, l.warnings
 	l.apply(c, given)
 	l.check(c, given)
 	if len(l.mistakes) > 0 {
@@ -131,7 +133,7 @@ func (l *loader) overrides(flags []string) layer {
 	for _, flag := range flags {
 		name, text, ok := strings.Cut(flag, "=")
 		if name = strings.TrimSpace(name); !ok || name == "" {
-			l.mistakes = append(l.mistakes, "-E: write name=value, as in -E http.port=9200")
+			l.mistakes = append(l.mistakes, fmt.Sprintf("-E: %q is no setting; write name=value, as in -E http.port=9200", flag))
 			continue
 		}
 		l.add(out, name, value{text: text, origin: "-E"})
@@ -150,6 +152,9 @@ func (l *loader) dir(flag string, overrides, environment layer) string {
 	if named.text == "" {
 		for _, dir := range []string{"config", "/etc/latchkey"} {
 			if info, err := os.Stat(dir); err == nil && info.IsDir() {
+				if foreign(dir) {
+					l.warnings = append(l.warnings, fmt.Sprintf("the folder %s holds %s and no %s, and is not read; rename the file if it is meant for latchkey", dir, foreignName, FileName))
+				}
 				return dir
 			}
 		}
@@ -163,6 +168,19 @@ func (l *loader) dir(flag string, overrides, environment layer) string {
 		l.mistake(named.origin, "path.conf", err)
 	case !info.IsDir():
 		l.mistake(named.origin, "path.conf", fmt.Errorf("%s is a file; write the folder that holds %s", named.text, FileName))
+	case foreign(named.text):
+		l.mistake(named.origin, "path.conf", fmt.Errorf("%s holds %s and no %s; rename the file", named.text, foreignName, FileName))
 	}
 	return filepath.Clean(named.text)
+}
+
+// foreignName is the settings file of Elasticsearch.
+const foreignName = "elasticsearch.yml"
+
+// foreign reports whether dir holds settings for Elasticsearch and none for us.
+// To go on without them would mean to run with the defaults and say nothing.
+func foreign(dir string) bool {
+	_, ours := os.Stat(filepath.Join(dir, FileName))
+	_, theirs := os.Stat(filepath.Join(dir, foreignName))
+	return errors.Is(ours, os.ErrNotExist) && theirs == nil
 }

@@ -80,7 +80,7 @@ func TestMistakesOfSeveralSources(t *testing.T) {
 	}{
 		{"all mistakes are reported together", "http:\n  prot: 9200\n  max_header_size: 16\n", []string{"cluster.nam=x"}, []string{"http.port=x"}, []string{
 			"environment: cluster.nam: unknown setting; did you mean [cluster.name]?",
-			"DIR/latchkey.yml:2: http.prot: unknown setting; did you mean any of [http.host, http.port]?",
+			"DIR/latchkey.yml:2: http.prot: unknown setting; did you mean [http.port]?",
 			`-E: http.port: "x" is no port and no range of ports; write 9200 or 9200-9300`,
 			`DIR/latchkey.yml:3: http.max_header_size: "16" has no unit; write 16kb or 16mb`,
 		}},
@@ -98,7 +98,7 @@ func TestMistakesOfSeveralSources(t *testing.T) {
 		{"path.conf in the file", "path.conf: /x", nil, nil, []string{"DIR/latchkey.yml:1: path.conf: cannot stand in the file that it leads to; use --config or LATCHKEY_PATH_CONF"}},
 		{"a password file that is not there", "", []string{"ELASTIC_PASSWORD_FILE=/nowhere/x"}, nil, []string{
 			"environment variable ELASTIC_PASSWORD_FILE: bootstrap.password: the file /nowhere/x cannot be read: no such file or directory"}},
-		{"an unknown ES_SETTING_", "", []string{"ES_SETTING_HTTP_PROT=1"}, nil, []string{"environment variable ES_SETTING_HTTP_PROT: http.prot: unknown setting; did you mean any of [http.host, http.port]?"}},
+		{"an unknown ES_SETTING_", "", []string{"ES_SETTING_HTTP_PROT=1"}, nil, []string{"environment variable ES_SETTING_HTTP_PROT: http.prot: unknown setting; did you mean [http.port]?"}},
 		{"two native realms", "xpack.security.authc.realms.native: {a.order: 0, b.order: 1}", nil, nil, []string{
 			"DIR/latchkey.yml:1: xpack.security.authc.realms.native.b.order: there is one native realm, and it is called a already"}},
 		{"certificate and keystore", "xpack.security.http.ssl: {enabled: true, certificate: a, key: b, keystore.path: c}", nil, nil, []string{
@@ -164,8 +164,8 @@ func TestFolderOfTheFile(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if c.ClusterName != tt.want || c.Dir != tt.want {
-				t.Errorf("got %s from %s, want %s", c.ClusterName, c.Dir, tt.want)
+			if c.ClusterName != tt.want || c.Dir != tt.want || c.File != filepath.Join(tt.want, FileName) {
+				t.Errorf("got %s from %s (%s), want %s", c.ClusterName, c.Dir, c.File, tt.want)
 			}
 		})
 	}
@@ -174,6 +174,39 @@ func TestFolderOfTheFile(t *testing.T) {
 			t.Errorf("%s: got %v, want a refusal that names --config", dir, err)
 		}
 	}
+}
+
+func TestAFolderWithTheSettingsOfElasticsearch(t *testing.T) {
+	t.Chdir(t.TempDir())
+	add := func(name string) {
+		t.Helper()
+		if err := errors.Join(os.MkdirAll("config", 0o700), os.WriteFile(filepath.Join("config", name), []byte("cluster.name: house"), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	add("elasticsearch.yml")
+	t.Run("stops the start if somebody named it", func(t *testing.T) {
+		for _, src := range []Sources{{Dir: "config"}, {Environ: []string{"ES_PATH_CONF=config"}}, {Overrides: []string{"path.conf=config"}}} {
+			want := "path.conf: config holds elasticsearch.yml and no latchkey.yml; rename the file"
+			if _, err := Load(src); err == nil || !strings.HasSuffix(err.Error(), want) {
+				t.Errorf("%+v: got %v, want %q", src, err, want)
+			}
+		}
+	})
+	t.Run("is not read without a warning if nobody did", func(t *testing.T) {
+		c, err := Load(Sources{})
+		if err != nil || c.File != "" || c.ClusterName != "latchkey" || len(c.Warnings) != 1 || !strings.Contains(c.Warnings[0], "holds elasticsearch.yml and no latchkey.yml") {
+			t.Errorf("got %+v, %v", c, err)
+		}
+	})
+	t.Run("is fine beside ours", func(t *testing.T) {
+		add(FileName)
+		for _, src := range []Sources{{}, {Dir: "config"}} {
+			if c, err := Load(src); err != nil || c.ClusterName != "house" || len(c.Warnings) != 0 {
+				t.Errorf("%+v: got %+v, %v", src, c, err)
+			}
+		}
+	})
 }
 
 func FuzzFile(f *testing.F) {

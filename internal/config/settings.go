@@ -37,7 +37,7 @@ var sections = []section{
 	{"Node", []setting{
 		{"path.conf", "", "`config`, else `/etc/latchkey`, whichever exists", "folder",
 			"Where `latchkey.yml` lies; the file itself may be missing. The environment variables `LATCHKEY_PATH_CONF` and `ES_PATH_CONF` and the flag `--config` set it too.", setElsewhere},
-		{"path.data", "data", "", "folder", "Where everything is kept that must survive. It is made if it is missing, and serves one process at a time.", text(func(c *Config) *string { return &c.DataDir })},
+		{"path.data", "data", "", "folder", "Where everything is kept that must survive; a relative path begins at the working directory. It is made if it is missing, and serves one process at a time.", text(func(c *Config) *string { return &c.DataDir })},
 		{"cluster.name", "latchkey", "", "name without a colon", "Shown to clients.", name(func(c *Config) *string { return &c.ClusterName }, ":")},
 		{"node.name", "", "the name of the host", "name", "Shown to clients.", name(func(c *Config) *string { return &c.NodeName }, "")},
 		{"latchkey.version.number", DefaultVersion, "", "three numbers, from 7.14.0", "The Elasticsearch release that clients are told they speak to. Some switch features on and off by it.", setVersion},
@@ -47,7 +47,7 @@ var sections = []section{
 	}},
 	{"HTTP", []setting{
 		{"network.host", "", "", "as `http.host`", "Used where `http.host` is not given.", list(func(c *Config) *[]string { return &c.HTTP.Hosts }, hostOK)}, // stands before http.host, which wins
-		{"http.host", "127.0.0.1", "", "list of addresses or host names, `_local_`, `_site_`", "Where the node listens. `0.0.0.0` is every IPv4 address of the machine, `_site_` its private ones.", list(func(c *Config) *[]string { return &c.HTTP.Hosts }, hostOK)},
+		{"http.host", "127.0.0.1", "", "list of addresses or host names, `_local_`, `_site_`, `_global_`", "Where the node listens. `0.0.0.0` is every IPv4 address of the machine and `::` every IPv6 address; for both, write both. `_local_` is its loopback addresses, `_site_` its private ones, `_global_` its public ones.", list(func(c *Config) *[]string { return &c.HTTP.Hosts }, hostOK)},
 		{"http.port", "9200-9300", "", "port or range of ports", "The first free port is taken and printed. `0` lets the system choose.", setPorts},
 		{"http.publish_host", "", "the address bound", "address or host name", "What clients are told that ask the node for its addresses (sniffing).", text(func(c *Config) *string { return &c.HTTP.PublishHost })},
 		{"http.publish_port", "0", "the port bound", "port", "The port that goes with `http.publish_host`.", number(func(c *Config) *int { return &c.HTTP.PublishPort }, 0, 65535)},
@@ -59,7 +59,7 @@ var sections = []section{
 		{"http.cors.enabled", "false", "", "false", "Calls from other web sites are refused.", only(false, "latchkey does not answer calls from other web sites; remove it, and let a proxy add the CORS headers")},
 	}},
 	{"TLS", []setting{
-		{"xpack.security.http.ssl.enabled", "false", "", "boolean", "Whether the node speaks HTTPS. To be said outright when any other setting of this section is given. Paths are relative to the folder of `latchkey.yml`; files that change are read again within seconds.", boolean(func(c *Config) *bool { return &c.TLS.Enabled })},
+		{"xpack.security.http.ssl.enabled", "false", "", "boolean", "Whether the node speaks HTTPS. To be said outright when any other setting of this section is given. Relative paths begin at the folder of `latchkey.yml`, wherever they are set; files that change are read again within seconds.", boolean(func(c *Config) *bool { return &c.TLS.Enabled })},
 		{"xpack.security.http.ssl.certificate", "", "", "PEM file", "The certificate, followed by those that link it to its authority.", text(func(c *Config) *string { return &c.TLS.Certificate })},
 		{"xpack.security.http.ssl.key", "", "", "PEM file", "The private key of the certificate.", text(func(c *Config) *string { return &c.TLS.Key })},
 		{"xpack.security.http.ssl.secure_key_passphrase", "", "", "secret", "Opens an encrypted key.", hidden(func(c *Config) *secret.Secret { return &c.TLS.KeyPassphrase })},
@@ -80,7 +80,7 @@ var sections = []section{
 	}},
 	{"Users", []setting{
 		{"xpack.security.enabled", "true", "", "true", "There is no latchkey without security.", only(true, "latchkey is nothing but security and cannot run without it; remove the setting")},
-		{"bootstrap.password", "", "made at the first start and printed once", "secret", "The password of `elastic` until one is set through the API. The environment variable `ELASTIC_PASSWORD` sets it too.", hidden(func(c *Config) *secret.Secret { return &c.Reserved.BootstrapPassword })},
+		{"bootstrap.password", "", "without it, one is made and printed once", "secret", "The password of `elastic` until one is set through the API or by `latchkey reset-password`. It is not stored: it counts at every start that has it. The environment variable `ELASTIC_PASSWORD` sets it too.", hidden(func(c *Config) *secret.Secret { return &c.Reserved.BootstrapPassword })},
 		{"autoconfiguration.password_hash", "", "", "bcrypt or PBKDF2 hash", "In place of `bootstrap.password`: its hash.", setPasswordHash},
 		{"xpack.security.authc.password_hashing.algorithm", "bcrypt", "", "bcrypt, bcrypt4 to bcrypt14, pbkdf2, pbkdf2_N, pbkdf2_stretch, pbkdf2_stretch_N", "How new passwords are stored; N is 1000, 10000, 50000, 100000, 500000 or 1000000 rounds. Passwords that are stored stay as they are.", setPasswordHashing},
 		{"xpack.security.authc.run_as.enabled", "true", "", "boolean", "Whether `es-security-runas-user` counts. When false the header is ignored.", boolean(func(c *Config) *bool { return &c.RunAs })},
@@ -150,16 +150,31 @@ func unknown(name string) error {
 				keys[k] = true
 			}
 		}
-		return fmt.Errorf("unknown setting; a native realm has no %q;%s", key, orList(xcontent.DidYouMean(key, keys)))
+		return fmt.Errorf("unknown setting; a native realm has no %q;%s", key, nearest(key, keys))
 	}
-	return fmt.Errorf("unknown setting;%s", orList(xcontent.DidYouMean(name, byName)))
+	return fmt.Errorf("unknown setting;%s", nearest(name, byName))
 }
 
-func orList(hint string) string {
-	if hint == "" {
-		return " `latchkey config` prints those that exist"
+// nearest hints at the names of known that are closest to name, or at the list
+// of all if none is close.
+func nearest[V any](name string, known map[string]V) string {
+	least, near := 2+len(name)/4, []string(nil)
+	for k := range known {
+		switch d := xcontent.EditDistance(name, k); {
+		case d < least:
+			least, near = d, []string{k}
+		case d == least && near != nil:
+			near = append(near, k)
+		}
 	}
-	return hint
+	slices.Sort(near)
+	switch len(near) {
+	case 0:
+		return " `latchkey config` prints those that exist"
+	case 1:
+		return " did you mean [" + near[0] + "]?"
+	}
+	return " did you mean any of [" + strings.Join(near, ", ") + "]?"
 }
 
 // firstParts are the first parts of our names: an environment variable that

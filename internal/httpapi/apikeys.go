@@ -180,6 +180,9 @@ func (s *Server) getAPIKeys(c *call) (act, error) {
 		keys := make([]latchkey.APIKey, len(infos))
 		for i, info := range infos {
 			keys[i] = shownKey(info)
+			if c.release7 {
+				keys[i] = shownTo7(keys[i])
+			}
 		}
 		return found(len(keys) > 0 || strings.TrimSpace(req.ID) == "", latchkey.GetAPIKeysResponse{APIKeys: keys}), nil
 	}, nil
@@ -197,6 +200,13 @@ func shownKey(k apikey.Info) latchkey.APIKey {
 		shown.LimitedBy = []json.RawMessage{k.Limit.Canonical()}
 	}
 	return shown
+}
+
+// shownTo7 leaves out what servers of 7.x did not show: the Java high-level
+// client refuses a key with a member that it does not know.
+func shownTo7(k latchkey.APIKey) latchkey.APIKey {
+	k.Type, k.RealmType, k.Invalidation, k.RoleDescriptors = "", "", 0, nil
+	return k
 }
 
 // DELETE /_security/api_key

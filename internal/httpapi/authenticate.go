@@ -2,7 +2,9 @@ package httpapi
 
 import (
 	"context"
-	"encoding/json"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"latchkey"
 	"latchkey/internal/access"
@@ -21,11 +23,14 @@ func (s *Server) authenticate(c *call) (act, error) {
 		if err := c.by.Authorize(mayAuthenticate); err != nil {
 			return reply{}, err
 		}
-		return ok(identity(c.by)), nil
+		shown, err := c.by.Shown(showIdentity)
+		return ok(jsontext.Value(shown)), err
 	}, nil
 }
 
-var emptyObject = json.RawMessage("{}")
+func showIdentity(by *access.Caller) ([]byte, error) { return json.Marshal(identity(by), jsonOptions) }
+
+var emptyObject = []byte("{}")
 
 func identity(by *access.Caller) *latchkey.AuthenticateResponse {
 	id := &latchkey.AuthenticateResponse{

@@ -60,10 +60,14 @@ type call struct {
 	by    *access.Caller
 	query query
 	human bool // ?human: show readable twins of times and sizes
+	// release7 says that a client of the 7.x line asks, as its
+	// X-Elastic-Client-Meta header tells.
+	release7 bool
 
 	route    *route
 	wild     []string // what the route's wildcards matched, decoded
 	content  []byte
+	held     share  // of the server's memory: content and the tree of it
 	format   format // of content
 	bodyRead bool
 }
@@ -80,11 +84,15 @@ func (c *call) path(name string) string {
 }
 
 // body returns the parsed body. An absent one is fault.Structure, bad syntax
-// is fault.Malformed or fault.Truncated.
+// is fault.Malformed or fault.Truncated. It is called once: each time
+// parses, and accounts for, a tree of its own.
 func (c *call) body() (xcontent.Value, error) {
 	c.bodyRead = true
 	if len(c.content) == 0 {
 		return xcontent.Value{}, fault.New(fault.Structure, "request body is required")
+	}
+	if err := c.held.take(treeSize(c.content, c.format)); err != nil {
+		return xcontent.Value{}, err
 	}
 	switch c.format {
 	case yamlFormat:

@@ -138,6 +138,15 @@ func TestLimits(t *testing.T) {
 }
 
 func TestConnections(t *testing.T) {
+	t.Run("the body of OPTIONS is refused unread", func(t *testing.T) {
+		for _, body := range []string{"Content-Length: 1000000", "Transfer-Encoding: chunked", "Content-Encoding: gzip\r\nContent-Length: 1000"} {
+			w := newServer(t).dial(t)
+			got := w.raw("OPTIONS", "OPTIONS / HTTP/1.1\r\nHost: x\r\n"+body+"\r\n\r\n") // and nothing of the body
+			if got.status != 400 || !strings.Contains(got.body, "illegal_argument_exception") || w.conn != nil {
+				t.Errorf("%s: %d, still connected: %v\n%s", body, got.status, w.conn != nil, got.body)
+			}
+		}
+	})
 	t.Run("HT-55 1000 requests go over one connection", func(t *testing.T) {
 		w := newServer(t).dial(t)
 		w.send("GET /\n" + admin)
@@ -232,6 +241,10 @@ func TestLog(t *testing.T) {
 	w.expect("GET /_probe/panics\n"+admin, 500)
 	if !strings.Contains(log.String(), "a mistake of ours") || !strings.Contains(log.String(), "server_test.go") {
 		t.Errorf("a panic is logged with its stack, but:\n%s", log.String())
+	}
+	w.expect("GET /_probe/unshowable?pretty\n"+admin, 500, "internal error")
+	if !strings.Contains(log.String(), "encode the answer") {
+		t.Errorf("an answer that cannot be shown is logged, but:\n%s", log.String())
 	}
 	before := log.String()
 	w.expect("GET /nonexistent\n"+admin, 400)

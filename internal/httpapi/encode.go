@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"bytes"
+	"context"
 	"net/http"
 	"strconv"
 	"strings"
@@ -32,10 +33,11 @@ const maxPooled = 1 << 20 // bytes
 type view struct {
 	typ        mediaType
 	pretty     bool
-	trace      bool // error_trace
-	filterPath string
-	gzip       bool // the client takes it and the server gives it
-	head       bool // no body
+	trace      bool   // error_trace
+	filterPath string // as given; "" for none
+	filter     filter // parsed from it
+	gzip       bool   // the client takes it and the server gives it
+	head       bool   // no body
 }
 
 // plain reports whether marshalled JSON can go out as it is.
@@ -43,20 +45,23 @@ func (v *view) plain() bool {
 	return v.typ.format == jsonFormat && !v.pretty && v.filterPath == ""
 }
 
-// encode writes body into b.
-func (v *view) encode(b *bytes.Buffer, body any) error {
+// encode writes body into b. Only what is not a tree yet is filtered: errors are
+// shown whole.
+func (v *view) encode(ctx context.Context, b *bytes.Buffer, body any) error {
 	if tree, ok := body.(xcontent.Value); ok {
 		return v.encodeTree(b, tree)
 	}
 	if err := json.MarshalWrite(b, body, jsonOptions); err != nil || v.plain() {
 		return err
 	}
-	tree, err := xcontent.ParseJSON(b.Bytes())
+	tree, err := xcontent.ParseOwn(b.Bytes())
 	if err != nil {
 		return err
 	}
 	if v.filterPath != "" {
-		tree = parseFilter(v.filterPath).apply(tree)
+		if tree, err = v.filter.apply(ctx, tree); err != nil {
+			return err
+		}
 	}
 	b.Reset()
 	return v.encodeTree(b, tree)
@@ -79,27 +84,40 @@ func (v *view) encodeTree(b *bytes.Buffer, tree xcontent.Value) error {
 	return err
 }
 
-// send writes the headers and b.
-func (v *view) send(w http.ResponseWriter, status int, b *bytes.Buffer) error {
+// send writes the headers and body.
+func (v *view) send(w http.ResponseWriter, status int, body []byte) error {
 	h := w.Header()
 	if h["Content-Type"] == nil {
 		h["Content-Type"] = contentTypes[v.typ]
 	}
-	if v.gzip && b.Len() >= minGzip {
+	if v.gzip && len(body) >= minGzip {
 		z := buffers.Get().(*bytes.Buffer)
 		defer release(z)
-		compress(z, b.Bytes())
+		compress(z, body)
 		h["Content-Encoding"] = gzipEncoding
-		b = z
+		body = z.Bytes()
 	}
-	h["Content-Length"] = []string{strconv.Itoa(b.Len())}
-	w.WriteHeader(status)
+	if v.head || len(body) >= smallAnswer {
+		h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	}
+	if status != http.StatusOK {
+		w.WriteHeader(status)
+	}
+	if status != http.StatusOK || len(body) >= smallAnswer {
+		setWriteDeadline(w, answerTimeout) // net/http takes it back after the answer
+	}
 	if v.head {
 		return nil
 	}
-	_, err := w.Write(b.Bytes())
+	_, err := w.Write(body)
 	return err
 }
+
+// smallAnswer is the size under which net/http itself finds the length, cheaper
+// than we do. A success of less also goes without a deadline, which would cost
+// every request: only a client that holds credentials, asks again and again and
+// never reads could wait there, with no more of ours than an idle connection has.
+const smallAnswer = 2048 // bytes
 
 func release(b *bytes.Buffer) {
 	if b.Cap() <= maxPooled {

@@ -1,24 +1,43 @@
 package httpapi
 
 import (
-	"slices"
+	"context"
+	"math/bits"
 	"strings"
 
+	"latchkey/internal/fault"
 	"latchkey/internal/xcontent"
 )
 
 // filter is a parsed filter_path (spec/http.md 8).
-type filter struct{ include, exclude patterns }
+type filter struct{ include, exclude paths }
 
-// patterns are paths, each a list of segments; "**" stands for any number of levels.
-type patterns [][]string
+// paths are the segments of several paths, one path after the other. In a
+// segment * is any run of characters, and "**" stands for any number of levels.
+type paths struct {
+	segments []segment
+	start    places
+}
 
-// place is a point in one of the patterns: the segments before at have been matched.
-type place struct{ pattern, at int }
+type segment struct {
+	text string
+	last bool // of its path
+}
+
+// places is a set of segments by their index: those that the next name may match.
+type places [maxSegments / 64]uint64
 
 const anyDepth = "**"
 
-func parseFilter(s string) filter {
+// What one filter_path may hold. No client sends a tenth of it, and the work
+// for each member of an answer grows with it.
+const (
+	maxPaths    = 64
+	maxSegments = 256 // of all paths together
+)
+
+// parseFilter reads a filter_path. Too many paths are fault.Argument.
+func parseFilter(s string) (filter, error) {
 	var f filter
 	seen := map[string]bool{}
 	for path := range strings.SplitSeq(s, ",") {
@@ -27,22 +46,28 @@ func parseFilter(s string) filter {
 			continue
 		}
 		seen[path] = true
-		if rest, ok := strings.CutPrefix(path, "-"); ok {
-			f.exclude = append(f.exclude, segments(rest))
-		} else {
-			f.include = append(f.include, segments(path))
+		into, rest := &f.include, path
+		if path[0] == '-' {
+			into, rest = &f.exclude, path[1:]
+		}
+		into.add(rest)
+		if len(seen) > maxPaths || len(f.include.segments)+len(f.exclude.segments) > maxSegments {
+			return filter{}, fault.New(fault.Argument, "[filter_path] can hold %d paths with %d names in all, but holds more", maxPaths, maxSegments)
 		}
 	}
-	return f
+	f.include.begin()
+	f.exclude.begin()
+	return f, nil
 }
 
-// segments splits a path at its dots; \. is a dot within a name.
-func segments(path string) []string {
-	var segs []string
+// add splits a path at its dots; \. is a dot within a name.
+func (ps *paths) add(path string) {
+	first := len(ps.segments)
 	var b strings.Builder
-	add := func() {
-		if s := b.String(); s != anyDepth || len(segs) == 0 || segs[len(segs)-1] != anyDepth {
-			segs = append(segs, s)
+	end := func() {
+		s := b.String()
+		if again := s == anyDepth && len(ps.segments) > first && ps.segments[len(ps.segments)-1].text == anyDepth; !again {
+			ps.segments = append(ps.segments, segment{text: s})
 		}
 		b.Reset()
 	}
@@ -52,80 +77,101 @@ func segments(path string) []string {
 			i++
 			b.WriteByte('.')
 		case path[i] == '.':
-			add()
+			end()
 		default:
 			b.WriteByte(path[i])
 		}
 	}
-	add()
-	return segs
+	end()
+	ps.segments[len(ps.segments)-1].last = true
 }
 
-// apply returns what is left of v: {} if nothing is.
-func (f filter) apply(v xcontent.Value) xcontent.Value {
-	left := true
-	if len(f.exclude) > 0 {
-		v, left = f.exclude.without(v, f.exclude.start())
+// begin finds where the paths start.
+func (ps *paths) begin() {
+	for i := range ps.segments {
+		if i == 0 || ps.segments[i-1].last {
+			ps.reach(&ps.start, i)
+		}
 	}
-	if len(f.include) > 0 && left {
-		v, left = f.include.only(v, f.include.start())
-	}
-	if !left {
-		return object()
-	}
-	return v
 }
 
-func (ps patterns) start() []place {
-	var at []place
-	for i := range ps {
-		at = ps.reach(at, place{i, 0})
+// reach adds segment i to at, and what lies behind a "**" that matches no level.
+func (ps *paths) reach(at *places, i int) {
+	for {
+		at[i/64] |= 1 << (i % 64)
+		if s := ps.segments[i]; s.last || s.text != anyDepth {
+			return
+		}
+		i++
 	}
-	return at
 }
 
-// reach adds p to at, and what lies behind a "**" that matches no level.
-func (ps patterns) reach(at []place, p place) []place {
-	if slices.Contains(at, p) {
-		return at
-	}
-	at = append(at, p)
-	if segs := ps[p.pattern]; p.at+1 < len(segs) && segs[p.at] == anyDepth {
-		return ps.reach(at, place{p.pattern, p.at + 1})
-	}
-	return at
-}
-
-// step returns where a member called name leads to, and whether a pattern ends there.
-func (ps patterns) step(from []place, name string) (to []place, end bool) {
-	for _, p := range from {
-		segs := ps[p.pattern]
-		switch {
-		case segs[p.at] == anyDepth:
-			end = end || p.at+1 == len(segs)
-			to = ps.reach(to, p)
-		case matchName(segs[p.at], name):
-			if p.at+1 == len(segs) {
+// step returns where a member called name leads to, and whether a path ends there.
+func (ps *paths) step(from *places, name string) (to places, end bool) {
+	for word, set := range from {
+		for ; set != 0; set &= set - 1 {
+			i := word*64 + bits.TrailingZeros64(set)
+			switch s := ps.segments[i]; {
+			case s.text == anyDepth:
+				end = end || s.last
+				ps.reach(&to, i)
+			case !matchName(s.text, name):
+			case s.last:
 				end = true
-			} else {
-				to = ps.reach(to, place{p.pattern, p.at + 1})
+			default:
+				ps.reach(&to, i+1)
 			}
 		}
 	}
 	return to, end
 }
 
-// only keeps what the patterns name. Arrays are transparent, and what holds
+// apply returns what is left of v: {} if nothing is. It stops with the error of
+// ctx when that ends.
+func (f *filter) apply(ctx context.Context, v xcontent.Value) (xcontent.Value, error) {
+	w := filtering{ctx: ctx}
+	left := true
+	if len(f.exclude.segments) > 0 {
+		v, left = w.without(&f.exclude, v, f.exclude.start)
+	}
+	if len(f.include.segments) > 0 && left {
+		v, left = w.only(&f.include, v, f.include.start)
+	}
+	if !left {
+		v = object()
+	}
+	return v, w.err
+}
+
+// filtering is one run of a filter.
+type filtering struct {
+	ctx   context.Context
+	steps int
+	err   error
+}
+
+// stopped reports whether the run is over before its end.
+func (w *filtering) stopped() bool {
+	if w.steps++; w.steps%1024 == 0 && w.err == nil {
+		w.err = w.ctx.Err()
+	}
+	return w.err != nil
+}
+
+// only keeps what the paths name. Arrays are transparent, and what holds
 // nothing that was named is left out.
-func (ps patterns) only(v xcontent.Value, at []place) (xcontent.Value, bool) {
+func (w *filtering) only(ps *paths, v xcontent.Value, at places) (xcontent.Value, bool) {
 	switch v.Kind {
 	case xcontent.Object:
 		kept := object()
 		for _, m := range v.Members {
-			next, end := ps.step(at, m.Name)
+			if w.stopped() {
+				break
+			}
+			next, end := ps.step(&at, m.Name)
 			some := end
-			if !end && len(next) > 0 {
-				m.Value, some = ps.only(m.Value, next)
+			if !end && next != (places{}) {
+				m.Value, some = w.only(ps, m.Value, next)
 			}
 			if some {
 				kept.Members = append(kept.Members, m)
@@ -135,7 +181,10 @@ func (ps patterns) only(v xcontent.Value, at []place) (xcontent.Value, bool) {
 	case xcontent.Array:
 		kept := xcontent.Value{Kind: xcontent.Array}
 		for _, e := range v.Items {
-			if e, some := ps.only(e, at); some {
+			if w.stopped() {
+				break
+			}
+			if e, some := w.only(ps, e, at); some {
 				kept.Items = append(kept.Items, e)
 			}
 		}
@@ -145,17 +194,20 @@ func (ps patterns) only(v xcontent.Value, at []place) (xcontent.Value, bool) {
 	}
 }
 
-// without drops what the patterns name, and what they empty; what was empty
+// without drops what the paths name, and what they empty; what was empty
 // before stays.
-func (ps patterns) without(v xcontent.Value, at []place) (xcontent.Value, bool) {
+func (w *filtering) without(ps *paths, v xcontent.Value, at places) (xcontent.Value, bool) {
 	switch {
 	case v.Kind == xcontent.Object && len(v.Members) > 0:
 		kept := object()
 		for _, m := range v.Members {
-			next, end := ps.step(at, m.Name)
+			if w.stopped() {
+				break
+			}
+			next, end := ps.step(&at, m.Name)
 			some := !end
-			if some && len(next) > 0 {
-				m.Value, some = ps.without(m.Value, next)
+			if some && next != (places{}) {
+				m.Value, some = w.without(ps, m.Value, next)
 			}
 			if some {
 				kept.Members = append(kept.Members, m)
@@ -165,7 +217,10 @@ func (ps patterns) without(v xcontent.Value, at []place) (xcontent.Value, bool) 
 	case v.Kind == xcontent.Array && len(v.Items) > 0:
 		kept := xcontent.Value{Kind: xcontent.Array}
 		for _, e := range v.Items {
-			if e, some := ps.without(e, at); some {
+			if w.stopped() {
+				break
+			}
+			if e, some := w.without(ps, e, at); some {
 				kept.Items = append(kept.Items, e)
 			}
 		}

@@ -67,6 +67,9 @@ const (
 	headerTimeout = 30 * time.Second
 	bodyTimeout   = 5 * time.Minute
 	answerTimeout = 5 * time.Minute
+	// hangUpTimeout is for what follows a refusal that ends the connection: a
+	// client that is still sending should see the answer first.
+	hangUpTimeout = 5 * time.Second
 )
 
 // HTTPServer returns a net/http server for s, set so that as much as possible
@@ -77,9 +80,7 @@ func (s *Server) HTTPServer() *http.Server {
 		Handler:                      s,
 		MaxHeaderBytes:               s.opts.MaxInitialLineLength + s.opts.MaxHeaderSize + 64<<10,
 		DisableGeneralOptionsHandler: true,
-		ReadHeaderTimeout:            headerTimeout,
-		ReadTimeout:                  bodyTimeout,
-		WriteTimeout:                 answerTimeout,
+		ReadTimeout:                  headerTimeout, // readBody extends it, and send bounds the answer: most requests need neither
 		IdleTimeout:                  -1,
 		ErrorLog:                     slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}

@@ -1,6 +1,8 @@
 package httpapi
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -112,9 +114,11 @@ func TestNegotiation(t *testing.T) {
 func TestRouter(t *testing.T) {
 	var rt router
 	for _, p := range []string{"GET /", "GET /user", "GET /user/{name}", "PUT /user/{name}", "PUT /user/{name}/_enable", "GET /user/_privileges",
-		"POST /user/_password", "POST /user/{name}/_password", "GET /{any}/x"} {
+		"POST /user/_password", "POST /user/{name}/_password", "GET /{any}/x", "GET /{any}/_unbuilt"} {
 		rt.add(&route{pattern: p})
 	}
+	rt.reserve("/user/_unbuilt")
+	rt.reserve("/user/{name}/_unbuilt")
 	tests := []struct {
 		method, url string
 		pattern     string
@@ -126,7 +130,11 @@ func TestRouter(t *testing.T) {
 		{"GET", "/user/joe", "GET /user/{name}", []string{"joe"}},
 		{"GET", "/user/joe/", "GET /user/{name}", []string{"joe"}},
 		{"GET", "/user/_privileges", "GET /user/_privileges", nil},
-		{"PUT", "/user/_privileges", "PUT /user/{name}", []string{"_privileges"}}, // the literal has no PUT
+		{"PUT", "/user/_privileges", "", nil}, // the literal has no PUT, and nobody can be called like it
+		{"PUT", "/user/%5Fprivileges", "", nil},
+		{"PUT", "/user/_privileges/_enable", "PUT /user/{name}/_enable", []string{"_privileges"}}, // no literal leads there
+		{"GET", "/user/_unbuilt", "", nil},
+		{"GET", "/user/joe/_unbuilt", "", nil},
 		{"POST", "/user/_password", "POST /user/_password", nil},
 		{"POST", "/user/_password/_password", "POST /user/{name}/_password", []string{"_password"}},
 		{"GET", "/user/x", "GET /user/{name}", []string{"x"}},
@@ -156,9 +164,15 @@ func TestRouter(t *testing.T) {
 			t.Errorf("find(%s %s) = %q %q; want %q %q", tt.method, tt.url, pattern, wild, tt.pattern, tt.wild)
 		}
 	}
-	u := &url.URL{Path: "/user/_privileges"}
-	if got, want := rt.allowed(u), []string{"GET", "PUT"}; !slices.Equal(got, want) {
-		t.Errorf("allowed = %v; want %v", got, want)
+	for path, want := range map[string][]string{
+		"/user/_privileges": {"GET"}, // not the wildcard's PUT
+		"/user/joe":         {"GET", "PUT"},
+		"/user/_unbuilt":    nil,
+		"/user/joe/x":       nil,
+	} {
+		if got := rt.allowed(&url.URL{Path: path}); !slices.Equal(got, want) {
+			t.Errorf("allowed(%s) = %v; want %v", path, got, want)
+		}
 	}
 }
 
@@ -187,6 +201,11 @@ func TestQuery(t *testing.T) {
 		if read(&q); fault.KindOf(q.err) != fault.Argument {
 			t.Errorf("%s: err = %v; want fault.Argument", raw, q.err)
 		}
+	}
+	q, _ = parseQuery("refresh=maybe")
+	q.Refresh()
+	if want := "parameter [refresh] must be one of [true, false, wait_for], but is [maybe]"; q.err == nil || q.err.Error() != want {
+		t.Errorf("err = %v; want %s", q.err, want)
 	}
 	for _, raw := range []string{"a=%", "%zz=1", manyParams()} {
 		if _, err := parseQuery(raw); err == nil {
@@ -236,8 +255,59 @@ func TestFilterPath(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := string(parseFilter(tt.path).apply(v).JSON()); got != tt.want {
+		f, err := parseFilter(tt.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		left, err := f.apply(t.Context(), v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := string(left.JSON()); got != tt.want {
 			t.Errorf("filter_path=%s: %s; want %s", tt.path, got, tt.want)
+		}
+	}
+}
+
+func TestFilterPathIsBounded(t *testing.T) {
+	paths := func(n int) string {
+		var b strings.Builder
+		for i := range n {
+			b.WriteString("," + strings.Repeat("a", i))
+		}
+		return b.String()
+	}
+	tests := []struct {
+		name, path string
+		ok         bool
+	}{
+		{"64 paths", paths(65), true}, // the first is empty
+		{"65 paths", paths(66), false},
+		{"one path again and again", strings.Repeat("a,-b,", 1000), true},
+		{"256 names", "-" + strings.Repeat("a.", 255) + "a", true},
+		{"257 names, in paths of both kinds", "b,-" + strings.Repeat("a.", 255) + "a", false},
+		{"** again and again is one", strings.Repeat("**.", 1000) + "a", true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if _, err := parseFilter(tt.path); (err == nil) != tt.ok || !tt.ok && fault.KindOf(err) != fault.Argument {
+				t.Errorf("err = %v; want ok %v, else fault.Argument", err, tt.ok)
+			}
+		})
+	}
+}
+
+func TestFilterPathStopsWithItsRequest(t *testing.T) {
+	long := xcontent.Value{Kind: xcontent.Array, Items: make([]xcontent.Value, 5000)}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, path := range []string{"a", "-a"} {
+		f, err := parseFilter(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.apply(ctx, long); !errors.Is(err, context.Canceled) {
+			t.Errorf("filter_path=%s: err = %v; want context.Canceled", path, err)
 		}
 	}
 }
@@ -251,8 +321,16 @@ func FuzzFilterPath(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		if out := parseFilter(s).apply(v); len(out.JSON()) > len(v.JSON()) {
-			t.Errorf("%q makes it longer: %s", s, out.JSON())
+		f, err := parseFilter(s)
+		if err != nil {
+			if fault.KindOf(err) != fault.Argument {
+				t.Errorf("%q: %v", s, err)
+			}
+			return
+		}
+		out, err := f.apply(t.Context(), v)
+		if err != nil || len(out.JSON()) > len(v.JSON()) {
+			t.Errorf("%q makes it longer: %s, %v", s, out.JSON(), err)
 		}
 	})
 }

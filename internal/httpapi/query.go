@@ -122,11 +122,13 @@ func (q *query) Duration(name string, absent time.Duration) time.Duration {
 	return d
 }
 
-// OneOf returns a parameter that takes one of the given values, or "" if it was not given.
+// OneOf returns a parameter that takes one of the given values, or "" if it was
+// not given. An empty value among them is allowed and not told.
 func (q *query) OneOf(name string, values ...string) string {
 	s, given := q.Lookup(name)
 	if given && !slices.Contains(values, s) {
-		q.refuse(fault.New(fault.Argument, "parameter [%s] must be one of [%s], but is [%s]", name, strings.Join(values, ", "), s))
+		shown := slices.DeleteFunc(slices.Clone(values), func(v string) bool { return v == "" })
+		q.refuse(fault.New(fault.Argument, "parameter [%s] must be one of [%s], but is [%s]", name, strings.Join(shown, ", "), s))
 	}
 	return s
 }

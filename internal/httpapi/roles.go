@@ -41,6 +41,7 @@ func (s *Server) getRoles(c *call) (act, error) { return s.showRoles(c, nil) }
 func (s *Server) getNamedRoles(c *call) (act, error) { return s.showRoles(c, names(c.path("names"))) }
 
 func (s *Server) showRoles(c *call, names []string) (act, error) {
+	c.query.Bool("include_implicit") // no role has privileges that are not its own, so there is nothing to add
 	return func(ctx context.Context) (reply, error) {
 		roles, err := s.Roles.Get(ctx, c.by, names)
 		if err != nil {

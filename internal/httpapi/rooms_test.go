@@ -46,13 +46,13 @@ func newServices(t testing.TB, firstKey bool) Services {
 	if err != nil {
 		t.Fatal(err)
 	}
-	users, err := user.New(ctx, user.Options{Store: db, Hasher: hasher, Now: time.Now,
+	users, err := user.New(user.Options{Store: db, Hasher: hasher, Now: time.Now,
 		Bootstrap: secret.Of("elastic-password"), CacheTTL: time.Hour, CacheMax: 100})
 	if err != nil {
 		t.Fatal(err)
 	}
 	roles := role.New(db, time.Now)
-	keys := apikey.New(db, users, roles, apikey.Options{Enabled: true, CacheTTL: time.Hour, CacheMax: 1000, DocumentTTL: time.Hour,
+	keys := apikey.New(db, users, roles, apikey.Options{Enabled: true, RunAs: true, CacheTTL: time.Hour, CacheMax: 1000, DocumentTTL: time.Hour,
 		PurgeInterval: time.Hour, Retention: time.Hour, Now: time.Now})
 	for name, privilege := range map[string]string{"own": "manage_own_api_key", "keys": "manage_api_key", "security": "manage_security",
 		"reader": "read_security", "granter": "grant_api_key"} {

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -17,25 +18,45 @@ type route struct {
 }
 
 // router finds the route of a method and a path. A literal segment wins over a
-// wildcard, unless only the wildcard leads to a route for the method. A
-// wildcard matches one segment that is not empty.
+// wildcard, whatever the method: a wildcard is asked only where the literal
+// segments lead to no path at all. It matches one segment that is not empty.
 type router struct{ root node }
 
 type node struct {
 	literals map[string]*node
 	wild     *node
 	routes   map[string]*route // by method
+	reserved bool              // a path without routes that no wildcard may take
 }
 
 // add registers a route. A pattern that cannot be reached is a mistake of ours and panics.
 func (rt *router) add(r *route) {
 	method, path, _ := strings.Cut(r.pattern, " ")
-	at := &rt.root
+	at, names := rt.node(path)
+	if at.reserved || at.routes[method] != nil {
+		panic("httpapi: two routes for " + r.pattern)
+	}
+	if at.routes == nil {
+		at.routes = map[string]*route{}
+	}
+	at.routes[method], r.names = r, names
+}
+
+// reserve makes a path unknown that a wildcard would take otherwise.
+func (rt *router) reserve(path string) {
+	at, _ := rt.node(path)
+	at.reserved = true
+}
+
+// node returns the node of a pattern's path, made where it is missing, and the
+// names of the wildcards on the way.
+func (rt *router) node(path string) (at *node, names []string) {
+	at = &rt.root
 	for seg := range strings.SplitSeq(strings.Trim(path, "/"), "/") {
 		switch {
 		case seg == "": // the root itself
 		case seg[0] == '{':
-			r.names = append(r.names, strings.Trim(seg, "{}"))
+			names = append(names, strings.Trim(seg, "{}"))
 			if at.wild == nil {
 				at.wild = &node{}
 			}
@@ -50,41 +71,27 @@ func (rt *router) add(r *route) {
 			at = at.literals[seg]
 		}
 	}
-	if at.routes == nil {
-		at.routes = map[string]*route{}
-	}
-	if at.routes[method] != nil {
-		panic("httpapi: two routes for " + r.pattern)
-	}
-	at.routes[method] = r
+	return at, names
 }
 
 // find returns the route of a request and what its wildcards matched, or nil.
 func (rt *router) find(method string, u *url.URL) (*route, []string) {
 	path, raw := routedPath(u)
-	var r *route
-	var matched []string
-	rt.root.walk(path, raw, nil, func(n *node, wild []string) bool {
-		r, matched = n.routes[method], wild
-		return r != nil
-	})
-	return r, matched
+	n, wild := rt.root.walk(path, raw, nil)
+	if n == nil || n.routes[method] == nil {
+		return nil, nil
+	}
+	return n.routes[method], wild
 }
 
 // allowed returns the methods that the path of u is registered with, sorted.
 func (rt *router) allowed(u *url.URL) []string {
-	var methods []string
 	path, raw := routedPath(u)
-	rt.root.walk(path, raw, nil, func(n *node, _ []string) bool {
-		for m := range n.routes {
-			if !slices.Contains(methods, m) {
-				methods = append(methods, m)
-			}
-		}
-		return false
-	})
-	slices.Sort(methods)
-	return methods
+	n, _ := rt.root.walk(path, raw, nil)
+	if n == nil {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(n.routes))
 }
 
 // routedPath returns the path without its first and one last slash, and whether
@@ -102,25 +109,33 @@ func routedPath(u *url.URL) (path string, raw bool) {
 	return strings.TrimSuffix(path, "/"), raw
 }
 
-// walk calls visit for the nodes that rest leads to, literal segments first,
-// until visit returns true.
-func (n *node) walk(rest string, raw bool, wild []string, visit func(*node, []string) bool) bool {
+// walk returns the node that rest leads to and what the wildcards on the way
+// matched, or nil. Literal segments are tried first.
+func (n *node) walk(rest string, raw bool, wild []string) (*node, []string) {
 	if rest == "" {
-		return visit(n, wild)
+		if n.routes == nil && !n.reserved {
+			return nil, nil
+		}
+		return n, wild
 	}
 	seg, rest, more := strings.Cut(rest, "/")
 	if seg == "" || more && rest == "" { // "a//b", "a//"
-		return false
+		return nil, nil
 	}
 	if raw {
 		s, err := url.PathUnescape(seg)
 		if err != nil {
-			return false
+			return nil, nil
 		}
 		seg = s
 	}
-	if next := n.literals[seg]; next != nil && next.walk(rest, raw, wild, visit) {
-		return true
+	if next := n.literals[seg]; next != nil {
+		if found, matched := next.walk(rest, raw, wild); found != nil {
+			return found, matched
+		}
 	}
-	return n.wild != nil && n.wild.walk(rest, raw, append(wild[:len(wild):len(wild)], seg), visit)
+	if n.wild == nil {
+		return nil, nil
+	}
+	return n.wild.walk(rest, raw, append(wild[:len(wild):len(wild)], seg))
 }

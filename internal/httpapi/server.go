@@ -14,6 +14,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"latchkey/internal/access"
 	"latchkey/internal/apikey"
 	"latchkey/internal/fault"
@@ -36,6 +38,7 @@ type Server struct {
 	router     router
 	challenges []string // of a 401
 	build      build
+	memory     memory
 }
 
 // Services are the rooms behind the endpoints.
@@ -50,11 +53,13 @@ type Services struct {
 func New(opts Options, services Services) *Server {
 	s := &Server{Services: services, opts: opts.withDefaults()}
 	s.log = s.opts.Log
+	s.memory.limit = s.opts.MaxContentLength + bodyMemory
 	s.challenges = []string{`Basic realm="security", charset="UTF-8"`, `Bearer realm="security"`}
 	if !opts.APIKeysDisabled {
 		s.challenges = append(s.challenges, "ApiKey")
 	}
 	s.build = readBuild(s.opts.Version)
+	s.reserve()
 	s.routeCluster()
 	s.routeAuthenticate()
 	s.routeUsers()
@@ -75,6 +80,18 @@ func (s *Server) route(pattern string, serve endpoint) {
 // repeats by itself, and not 503.
 func (s *Server) routeNew(pattern string, serve endpoint) {
 	s.router.add(&route{pattern: pattern, serve: serve, makesNew: true})
+}
+
+// reserve names the paths of calls that are not built and that a wildcard would
+// take: "no such user" would be a false answer to who asks for privileges.
+func (s *Server) reserve() {
+	s.router.reserve("/_security/user/_privileges")
+	for _, of := range []string{"/_nodes", "/_nodes/{nodes}"} {
+		for _, call := range []string{"stats", "usage", "hot_threads", "reload_secure_settings", "shutdown"} {
+			s.router.reserve(of + "/" + call)
+			s.router.reserve(of + "/" + call + "/{part}")
+		}
+	}
 }
 
 // exchange is one request and what became known of it so far.
@@ -114,15 +131,21 @@ func (s *Server) answer(x *exchange) (status int) {
 	if rep.status == 0 {
 		rep.status = http.StatusOK
 	}
+	h := x.w.Header()
+	if ready, ok := rep.body.(jsontext.Value); ok && x.view.plain() {
+		h["X-elastic-product"] = product
+		s.send(x, rep.status, ready)
+		return rep.status
+	}
 	b := buffers.Get().(*bytes.Buffer)
 	defer release(b)
 	if rep.body != nil {
-		if err := x.view.encode(b, rep.body); err != nil {
-			return s.fail(x, fmt.Errorf("encode the answer: %w", err))
+		if err := x.view.encode(x.r.Context(), b, rep.body); err != nil {
+			return s.fail(x, fault.Wrap(err, fault.Internal, "encode the answer")) // ours, whatever kind it has
 		}
 	}
-	x.w.Header()["X-elastic-product"] = product
-	s.send(x, rep.status, b)
+	h["X-elastic-product"] = product
+	s.send(x, rep.status, b.Bytes())
 	return rep.status
 }
 
@@ -150,9 +173,11 @@ func (s *Server) fail(x *exchange, err error) int {
 	}
 	if f.hangUp {
 		h["Connection"] = []string{"close"}
+		setReadDeadline(x.w, hangUpTimeout)
 	}
 	if f.status == http.StatusRequestEntityTooLarge {
 		h["Content-Length"] = []string{"0"}
+		setWriteDeadline(x.w, answerTimeout)
 		x.w.WriteHeader(f.status)
 		return f.status
 	}
@@ -162,15 +187,15 @@ func (s *Server) fail(x *exchange, err error) int {
 	}
 	b := buffers.Get().(*bytes.Buffer)
 	defer release(b)
-	if err := x.view.encode(b, f.body(!s.opts.BriefErrors, trace)); err != nil {
+	if err := x.view.encode(x.r.Context(), b, f.body(!s.opts.BriefErrors, trace)); err != nil {
 		s.log.ErrorContext(x.r.Context(), "an error could not be encoded", "err", err)
 	}
-	s.send(x, f.status, b)
+	s.send(x, f.status, b.Bytes())
 	return f.status
 }
 
-func (s *Server) send(x *exchange, status int, b *bytes.Buffer) {
-	if err := x.view.send(x.w, status, b); err != nil {
+func (s *Server) send(x *exchange, status int, body []byte) {
+	if err := x.view.send(x.w, status, body); err != nil {
 		s.log.DebugContext(x.r.Context(), "the client went away before its answer", "err", err)
 	}
 }
@@ -191,7 +216,7 @@ func (s *Server) serveSafely(x *exchange) (rep reply, err error) {
 
 // serve takes a request through the steps of spec/http.md 1, in their order.
 func (s *Server) serve(x *exchange) (reply, error) {
-	w, r := x.w, x.r
+	r := x.r
 	if err := s.checkLimits(r, x.uri); err != nil {
 		return reply{}, err
 	}
@@ -201,7 +226,8 @@ func (s *Server) serve(x *exchange) (reply, error) {
 	// Read early, so that refusals have the shape the client asked for; what is
 	// wrong with it is told after authentication.
 	neg := negotiate(r.Header)
-	c := &call{}
+	c := &call{held: share{of: &s.memory}}
+	defer c.held.release()
 	var badQuery error
 	if r.URL.RawQuery != "" {
 		if c.query, badQuery = parseQuery(r.URL.RawQuery); badQuery != nil {
@@ -218,7 +244,7 @@ func (s *Server) serve(x *exchange) (reply, error) {
 		}
 		c.by = x.by
 	}
-	if c.content, err = readBody(w, r, s.opts.MaxContentLength); err != nil {
+	if err := s.readBody(x, c); err != nil {
 		return reply{}, err
 	}
 	hasBody := len(c.content) > 0
@@ -232,11 +258,16 @@ func (s *Server) serve(x *exchange) (reply, error) {
 	if c.query.err != nil {
 		return reply{}, c.query.err
 	}
+	if x.view.filterPath != "" {
+		if x.view.filter, err = parseFilter(x.view.filterPath); err != nil {
+			return reply{}, err
+		}
+	}
 	if x.view.trace && s.opts.BriefErrors {
 		return reply{}, stringFailure(http.StatusBadRequest, "error traces in responses are disabled")
 	}
 	if x.route, c.wild = s.router.find(r.Method, r.URL); x.route == nil {
-		return s.unrouted(x, hasBody)
+		return s.unrouted(x)
 	}
 	if hasBody {
 		if err := neg.unsupported(r.Header["Content-Type"]); err != nil {
@@ -247,6 +278,9 @@ func (s *Server) serve(x *exchange) (reply, error) {
 		return reply{}, err
 	}
 	c.route, c.format = x.route, neg.content.format
+	if meta := r.Header["X-Elastic-Client-Meta"]; len(meta) > 0 {
+		c.release7 = strings.HasPrefix(meta[0], "es=7.")
+	}
 	do, err := x.route.serve(c)
 	switch {
 	case c.query.err != nil:
@@ -273,7 +307,7 @@ func (x *exchange) look(q *query, neg *negotiation, hasBody bool) (human bool) {
 var knownMethods = []string{"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT"}
 
 // unrouted answers a request that no route takes.
-func (s *Server) unrouted(x *exchange, hasBody bool) (reply, error) {
+func (s *Server) unrouted(x *exchange) (reply, error) {
 	allowed := s.router.allowed(x.r.URL)
 	method := x.r.Method
 	if len(allowed) == 0 && slices.Contains(knownMethods, method) && method != http.MethodOptions {
@@ -282,16 +316,17 @@ func (s *Server) unrouted(x *exchange, hasBody bool) (reply, error) {
 		return reply{}, f
 	}
 	if method == http.MethodOptions {
-		if hasBody {
-			return reply{}, fault.New(fault.Argument, "request [OPTIONS %s] does not support having a body", x.uri)
-		}
 		if len(allowed) > 0 {
 			x.w.Header()["Allow"] = []string{strings.Join(allowed, ",")}
 		}
 		x.w.Header()["Content-Type"] = []string{"text/plain; charset=UTF-8"}
 		return reply{}, nil
 	}
-	f := stringFailure(http.StatusMethodNotAllowed, fmt.Sprintf("uri [%s] does not take the method [%s], only [%s]", x.uri, method, strings.Join(allowed, ", ")))
+	reason := fmt.Sprintf("uri [%s] does not take the method [%s]", x.uri, method)
+	if len(allowed) > 0 {
+		reason += fmt.Sprintf(", only [%s]", strings.Join(allowed, ", "))
+	}
+	f := stringFailure(http.StatusMethodNotAllowed, reason)
 	f.allow = allowed
 	return reply{}, f
 }

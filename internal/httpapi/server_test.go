@@ -5,7 +5,10 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"latchkey/internal/access"
 	"latchkey/internal/fault"
@@ -87,6 +90,11 @@ func (s *Server) routeProbes() {
 	}
 	s.route("GET /_probe/missing", fails(func() error { return fault.New(fault.NotFound, "there is no such thing") }))
 	s.route("GET /_probe/broken", fails(func() error { return errors.New("the secret text of a disk error") }))
+	// deep is an answer that nothing of ours can read: as if a store had been tampered with.
+	deep := jsontext.Value(strings.Repeat("[", 2000) + strings.Repeat("]", 2000))
+	s.route("GET /_probe/unshowable", func(*call) (act, error) {
+		return func(context.Context) (reply, error) { return ok(deep), nil }, nil
+	})
 	s.route("GET /_probe/panics", fails(func() error { panic("a mistake of ours") }))
 	s.route("POST /_probe/uncertain", fails(func() error { return fault.New(fault.Unknown, "the outcome is not known") }))
 	s.routeNew("PUT /_probe/uncertain", fails(func() error { return fault.New(fault.Unknown, "the outcome is not known") }))

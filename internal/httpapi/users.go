@@ -141,10 +141,12 @@ func (s *Server) setUserEnabled(enabled bool) endpoint {
 func (s *Server) clearRealmCache(c *call) (act, error) {
 	realms, usernames := names(c.path("realms")), c.query.List("usernames")
 	return func(ctx context.Context) (reply, error) {
-		if err := s.Users.ClearCache(ctx, c.by, realms, usernames); err != nil {
-			return reply{}, err
+		switch err := s.Users.ClearCache(ctx, c.by, realms, usernames); fault.KindOf(err) {
+		case fault.NotFound:
+			return s.notCleared(err), nil
+		default:
+			return s.cleared(), err
 		}
-		return s.cleared(), nil
 	}, nil
 }
 

@@ -103,12 +103,12 @@ func (c *control) setPassword(w http.ResponseWriter, r *http.Request) {
 	c.log.Info("the password was reset by the operator", "username", req.Username)
 }
 
-// ErrNotRunning says that no node answers on the socket of a data folder.
-var ErrNotRunning = errors.New("no node runs on this data folder")
+// errNotRunning says that no node answers on the socket of a data folder.
+var errNotRunning = errors.New("no node runs on this data folder")
 
-// SetPasswordOfRunning sets the password of a user on the node that runs on the
-// given data folder; [ErrNotRunning] if none does.
-func SetPasswordOfRunning(ctx context.Context, dir, username, password string) error {
+// setPasswordOfRunning sets the password of a user on the node that runs on the
+// given data folder; [errNotRunning] if none does.
+func setPasswordOfRunning(ctx context.Context, dir, username, password string) error {
 	path := controlPath(dir)
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -126,7 +126,7 @@ func SetPasswordOfRunning(ctx context.Context, dir, username, password string) e
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED),
 		errors.Is(err, syscall.EINVAL): // the path is too long for a socket, so there is none
-		return ErrNotRunning
+		return errNotRunning
 	case err != nil:
 		return fmt.Errorf("speak to the running node: %w", err)
 	}

@@ -158,6 +158,41 @@ func TestADataFolderOfSomebodyElse(t *testing.T) {
 	}
 }
 
+func TestResetPasswordAsAnotherUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("CI runs as root")
+		}
+		t.Skip("only root may start a process as somebody else")
+	}
+	dir := dataFolder(t)
+	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	asNobody := func(t *testing.T) {
+		t.Helper()
+		cmd := command(t, []string{"LATCHKEY_PATH_CONF=" + filepath.Dir(dir)}, resetArgs(dir)...)
+		cmd.Dir = "/"
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+		r := run(t, cmd)
+		want := "latchkey: the data folder [" + dir + "] belongs to another user, root: run this as the user who runs latchkey ("
+		if r.code != 1 || r.out != "" || !strings.Contains(r.err, want) {
+			t.Errorf("got %d, %q, %q, want %q", r.code, r.out, r.err, want)
+		}
+	}
+	p := node(t, dir)
+	t.Run("while the node runs", asNobody)
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Run("while the node runs in a folder that others may enter", asNobody)
+	p.stops(t)
+	t.Run("while the node does not run", asNobody)
+	p = node(t, dir)
+	p.wantLogin(t, http.StatusOK, elastic)
+	p.stops(t)
+}
+
 func TestADatabaseThatCannotBeUsedStopsTheStart(t *testing.T) {
 	dir := dataFolder(t)
 	p := node(t, dir)

@@ -12,10 +12,10 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
+	"unicode"
 
 	"golang.org/x/sync/errgroup"
 
@@ -39,7 +39,7 @@ type rooms struct {
 
 // open builds the rooms. The caller holds the data folder.
 func open(ctx context.Context, cfg *config.Config) (_ *rooms, err error) {
-	db, err := sqlstore.OpenSQLite(ctx, filepath.Join(cfg.DataDir, "latchkey.db"))
+	db, err := sqlstore.OpenSQLite(ctx, filepath.Join(cfg.DataDir, storeFile))
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +52,7 @@ func open(ctx context.Context, cfg *config.Config) (_ *rooms, err error) {
 	if err != nil {
 		return nil, err
 	}
-	users, err := user.New(ctx, user.Options{
+	users, err := user.New(user.Options{
 		Store: db, Hasher: hasher, Now: time.Now,
 		Bootstrap: cfg.Reserved.BootstrapPassword, AutoconfigurationHash: cfg.Reserved.PasswordHash.Reveal(),
 		ReservedDisabled: !cfg.Reserved.Enabled,
@@ -77,6 +77,11 @@ func open(ctx context.Context, cfg *config.Config) (_ *rooms, err error) {
 // made at the first start) goes to out, the log to log. A nil error means that
 // everything was stopped as it should be.
 func Run(ctx context.Context, cfg *config.Config, out io.Writer, log *slog.Logger) (err error) {
+	if cfg.File == "" {
+		log.Info("there is no settings file", "looked_in", absolute(cfg.Dir))
+	} else {
+		log.Info("settings were read", "file", absolute(cfg.File))
+	}
 	for _, w := range cfg.Warnings {
 		log.Warn(w)
 	}
@@ -85,6 +90,9 @@ func Run(ctx context.Context, cfg *config.Config, out io.Writer, log *slog.Logge
 		return err
 	}
 	defer func() { err = errors.Join(err, folder.release()) }()
+	if err := folder.guard(log); err != nil {
+		return err
+	}
 	r, err := open(ctx, cfg)
 	if err != nil {
 		return err
@@ -109,16 +117,12 @@ func Run(ctx context.Context, cfg *config.Config, out io.Writer, log *slog.Logge
 	if err != nil {
 		return err
 	}
-	// Last of all that can go wrong: the password is shown only once.
-	password, err := r.users.Bootstrap(ctx)
-	if err != nil {
+	// Last of all that can go wrong: a password that is made is shown only once.
+	if err := settleElastic(ctx, cfg.Reserved, r, out, log); err != nil {
 		for _, l := range listeners {
 			err = errors.Join(err, l.Close())
 		}
-		return fmt.Errorf("make a password for elastic: %w", err)
-	}
-	if !password.IsZero() {
-		fmt.Fprintf(out, "The password of elastic was made and is shown this once:\n\n  export ELASTIC_PASSWORD=%s\n\n", password.Reveal())
+		return fmt.Errorf("settle the password of elastic: %w", err)
 	}
 	where := addresses(listeners)
 	api := httpapi.New(httpapi.Options{
@@ -132,14 +136,12 @@ func Run(ctx context.Context, cfg *config.Config, out io.Writer, log *slog.Logge
 
 	control := openControl(cfg.DataDir, r.users, log) // before anybody is told that the node runs
 	server := api.HTTPServer()
-	scheme := "http"
 	if certs != nil {
-		scheme = "https"
 		server.TLSConfig = certs.config()
 	} else {
 		warnPlain(where, log)
 	}
-	tell(out, scheme, publishAddress(cfg.HTTP, where))
+	tell(out, cfg.TLS, publishAddress(cfg.HTTP, where))
 
 	// Background work outlives the requests: it ends when quiet does.
 	quiet, silence := context.WithCancel(context.WithoutCancel(ctx))
@@ -147,14 +149,18 @@ func Run(ctx context.Context, cfg *config.Config, out io.Writer, log *slog.Logge
 	var background errgroup.Group
 	background.Go(func() error {
 		return r.keys.Purge(quiet, func(removed int, err error) {
-			log.Info("purged api keys", "removed", removed, "err", err)
+			if err != nil {
+				log.Warn("the purge of api keys failed; the next one makes up for it", "removed", removed, "err", err)
+				return
+			}
+			log.Info("purged api keys", "removed", removed)
 		})
 	})
 	background.Go(func() error { return control.serve(quiet) })
 	if certs != nil {
 		background.Go(func() error { return certs.watch(quiet) })
 	}
-	log.Info("started", "address", strings.Join(where, ","), "cluster_name", cfg.ClusterName, "node_name", cfg.NodeName, "data", cfg.DataDir)
+	log.Info("started", "version", Version(), "address", strings.Join(where, ","), "cluster_name", cfg.ClusterName, "node_name", cfg.NodeName, "data", absolute(cfg.DataDir))
 	served := serve(ctx, server, listeners, cfg.ShutdownTimeout, log)
 	silence()
 	err = errors.Join(served, background.Wait())
@@ -174,20 +180,18 @@ func authenticator(cfg *config.Config, r *rooms) *authn.Authenticator {
 // and then waits for those under way.
 func serve(ctx context.Context, server *http.Server, listeners []net.Listener, drain time.Duration, log *slog.Logger) error {
 	failed := make(chan error, len(listeners))
+	answer := server.Serve
+	if server.TLSConfig != nil { // asked once: Serve gives a server without TLS a TLSConfig, too
+		answer = func(l net.Listener) error { return server.ServeTLS(l, "", "") }
+	}
 	for _, l := range listeners {
-		go func() {
-			if server.TLSConfig != nil {
-				failed <- server.ServeTLS(l, "", "")
-			} else {
-				failed <- server.Serve(l)
-			}
-		}()
+		go func() { failed <- answer(l) }()
 	}
 	var err error
 	waiting := len(listeners)
 	select {
 	case <-ctx.Done():
-		log.Info("stopping: waiting for requests under way", "at_most", drain)
+		log.Info("stopping: waiting for requests under way", "at_most", drain.String())
 	case err = <-failed:
 		waiting--
 	}
@@ -206,12 +210,33 @@ func serve(ctx context.Context, server *http.Server, listeners []net.Listener, d
 }
 
 // tell prints the first request that a newcomer can make.
-func tell(out io.Writer, scheme, address string) {
-	trust := ""
-	if scheme == "https" {
-		trust = " --cacert CA.pem"
+func tell(out io.Writer, tls config.TLS, address string) {
+	scheme, trust := "http", ""
+	if tls.Enabled {
+		scheme, trust = "https", " --cacert CA.pem" // of which only the operator knows where it lies
+		if len(tls.CertificateAuthorities) > 0 {
+			trust = " --cacert " + shellWord(absolute(tls.CertificateAuthorities[0]))
+		}
 	}
 	fmt.Fprintf(out, "Listening on %[1]s://%[2]s. Try:\n\n  curl%[3]s -u \"elastic:$ELASTIC_PASSWORD\" '%[1]s://%[2]s/_security/_authenticate?pretty'\n\n", scheme, address, trust)
+}
+
+// shellWord is s as one word of a shell's line.
+func shellWord(s string) string {
+	if s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("/._-+@%:,=", r)
+	}) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// absolute is path for people who do not know the working directory.
+func absolute(path string) string {
+	if whole, err := filepath.Abs(path); err == nil {
+		return whole
+	}
+	return path
 }
 
 // warnPlain says when credentials would cross a network in clear.
@@ -230,23 +255,4 @@ func newUUID() string {
 	var b [16]byte
 	rand.Read(b[:])
 	return base64.RawURLEncoding.EncodeToString(b[:])
-}
-
-// SetPassword sets the password of a user on a node that does not run. The
-// data folder must hold a store already.
-func SetPassword(ctx context.Context, cfg *config.Config, username string, password user.Password) (err error) {
-	if _, err := os.Stat(filepath.Join(cfg.DataDir, "latchkey.db")); err != nil {
-		return fmt.Errorf("there is no store in [%s] yet: start latchkey once, or set path.data", cfg.DataDir)
-	}
-	folder, err := hold(cfg.DataDir)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, folder.release()) }()
-	r, err := open(ctx, cfg)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, r.db.Close()) }()
-	return r.users.SetPassword(ctx, username, password)
 }

@@ -88,6 +88,46 @@ func TestTheDataFolderIsForItsOwnerAlone(t *testing.T) {
 	}
 }
 
+func TestModesThatAreTooWide(t *testing.T) {
+	dir := dataFolder(t)
+	p := node(t, dir)
+	if strings.Contains(p.err.String(), "WARN") {
+		t.Errorf("a folder that latchkey made is warned of:\n%s", p.err)
+	}
+	p.kill() // which leaves the files beside the store
+	widen := func() {
+		t.Helper()
+		for name, mode := range map[string]fs.FileMode{"": 0o750, "latchkey.db": 0o644, "latchkey.db-wal": 0o664, "latchkey.db-shm": 0o600} {
+			if err := os.Chmod(filepath.Join(dir, name), mode); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	wantWarned := func(log string) {
+		t.Helper()
+		for _, want := range []string{
+			"its mode is 0600 now\" file=" + dir + "/latchkey.db was=0644\n", "its mode is 0600 now\" file=" + dir + "/latchkey.db-wal was=0664\n",
+			"run chmod 700 on it\" folder=" + dir + " mode=0750\n",
+		} {
+			if !strings.Contains(log, want) {
+				t.Errorf("the log lacks %q:\n%s", want, log)
+			}
+		}
+		if strings.Contains(log, "-shm") {
+			t.Errorf("a file that others could not use is warned of:\n%s", log)
+		}
+		wantMode(t, filepath.Join(dir, "latchkey.db"), 0o600)
+		wantMode(t, dir, 0o750)
+	}
+	widen()
+	p = node(t, dir)
+	wantMode(t, filepath.Join(dir, "latchkey.db-wal"), 0o600)
+	wantWarned(p.err.String())
+	p.kill()
+	widen()
+	wantWarned(run(t, command(t, nil, resetArgs(dir)...)).err)
+}
+
 func TestASecondProcessOnTheSameFolder(t *testing.T) {
 	dir := dataFolder(t)
 	p := node(t, dir)
@@ -286,7 +326,7 @@ func TestResetPassword(t *testing.T) {
 	})
 	t.Run("in a folder whose path is too long for a socket", func(t *testing.T) {
 		p := node(t, long)
-		if r := run(t, command(t, nil, resetArgs(long)...)); r.code != 1 || !strings.Contains(r.err, "another process uses it") {
+		if r := run(t, command(t, nil, resetArgs(long)...)); r.code != 1 || !strings.Contains(r.err, "["+long+"]") || !strings.Contains(r.err, "its socket ["+long+"/control.sock] is not available; its log says why") {
 			t.Errorf("while it runs: got %d, %q, %q", r.code, r.out, r.err)
 		}
 		p.wantLogin(t, http.StatusOK, elastic)
@@ -336,6 +376,17 @@ func TestThePasswordOfElastic(t *testing.T) {
 		p.wantLogin(t, http.StatusOK, elastic)
 		p.wantLogin(t, http.StatusUnauthorized, made)
 		p.stops(t)
+
+		// Whoever has given a password does not expect the first one back.
+		p = start(t, command(t, nil, serveArgs(dir)...))
+		again := madePassword(t, p)
+		if again == shown {
+			t.Error("the password of the first start came back")
+		}
+		p.wantLogin(t, http.StatusOK, "elastic:"+again)
+		p.wantLogin(t, http.StatusUnauthorized, made)
+		p.wantLogin(t, http.StatusUnauthorized, elastic)
+		p.stops(t)
 	})
 	t.Run("is what ELASTIC_PASSWORD says until one is set", func(t *testing.T) {
 		dir := dataFolder(t)
@@ -353,13 +404,17 @@ func TestThePasswordOfElastic(t *testing.T) {
 		p.want(t, http.StatusOK, "POST", "/_security/user/elastic/_password", "elastic:other one", `{"password":"set by hand"}`, nil)
 		p.wantLogin(t, http.StatusUnauthorized, "elastic:other one")
 		p.stops(t)
-		for _, p := range []*process{other(), nil} {
-			if p == nil {
-				p = start(t, command(t, nil, serveArgs(dir)...))
-			}
+		for _, tt := range []struct {
+			env    []string
+			warned int // times
+		}{{[]string{"ELASTIC_PASSWORD=other one"}, 1}, {[]string{"ELASTIC_PASSWORD=set by hand"}, 0}, {nil, 0}} {
+			p = start(t, command(t, tt.env, serveArgs(dir)...))
 			p.wantLogin(t, http.StatusOK, "elastic:set by hand")
 			p.wantLogin(t, http.StatusUnauthorized, "elastic:other one")
 			p.stops(t)
+			if got := strings.Count(p.err.String(), "ELASTIC_PASSWORD (bootstrap.password) has no effect"); got != tt.warned {
+				t.Errorf("with %q it warns %d times, want %d:\n%s", tt.env, got, tt.warned, p.err)
+			}
 		}
 	})
 }
@@ -422,7 +477,7 @@ func TestPorts(t *testing.T) {
 		args []string
 		want []string
 	}{
-		{"no port is free", []string{"-E", fmt.Sprintf("http.port=%d", port)}, []string{fmt.Sprintf("no port of http.port %d-%d is free", port, port)}},
+		{"no port is free", []string{"-E", fmt.Sprintf("http.port=%d", port)}, []string{fmt.Sprintf("port %d of http.port is not free", port)}},
 		{"an address of somebody else", []string{"-E", "http.host=192.0.2.1"}, []string{"cannot listen on http.host and http.port", "192.0.2.1"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

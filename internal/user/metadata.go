@@ -16,11 +16,11 @@ func MergeMetadata(old, added json.RawMessage) (json.RawMessage, error) {
 	if len(old) == 0 || len(added) == 0 {
 		return orEmpty(slices.Concat(old, added)), nil
 	}
-	a, err := xcontent.ParseJSON(old)
+	a, err := xcontent.ParseOwn(old)
 	if err != nil {
 		return nil, fmt.Errorf("read stored metadata: %w", err)
 	}
-	b, err := xcontent.ParseJSON(added)
+	b, err := xcontent.ParseOwn(added)
 	if err != nil {
 		return nil, err
 	}
@@ -33,10 +33,14 @@ func merge(old, added xcontent.Value) xcontent.Value {
 	}
 	merged := old
 	merged.Members = slices.Clone(old.Members)
+	at := make(map[string]int, len(merged.Members))
+	for i, m := range merged.Members {
+		at[m.Name] = i
+	}
 	for _, m := range added.Members {
-		i := slices.IndexFunc(merged.Members, func(o xcontent.Member) bool { return o.Name == m.Name })
-		if i < 0 {
-			merged.Members = append(merged.Members, m)
+		i, both := at[m.Name]
+		if !both {
+			merged.Members = append(merged.Members, m) // names of added are unique, too
 			continue
 		}
 		merged.Members[i].Value = merge(merged.Members[i].Value, m.Value)

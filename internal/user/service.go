@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -227,18 +228,24 @@ func (s *Service) manages(c *access.Caller) bool {
 }
 
 // ClearCache forgets what is kept of the named users, or of all if names is
-// empty. Realms that are not ours are ignored; "*" is every realm.
+// empty; "*" and "_all" are every realm. Names that are no realm of ours are
+// fault.NotFound, after the others have been cleared.
 func (s *Service) ClearCache(_ context.Context, by *access.Caller, realms, names []string) error {
 	if err := by.Authorize(access.Request{Action: actionClearCache}); err != nil {
 		return err
 	}
-	ours := func(r string) bool { return r == "*" || r == s.native.Name || r == ReservedRealm.Name }
+	unknown := slices.DeleteFunc(slices.Clone(realms), func(r string) bool {
+		return r == "*" || r == "_all" || r == s.native.Name || r == ReservedRealm.Name
+	})
 	switch {
-	case !slices.ContainsFunc(realms, ours):
+	case len(unknown) == len(realms):
 	case len(names) == 0:
 		s.cache.Flush()
 	default:
 		s.cache.Kill(names...)
+	}
+	if len(unknown) > 0 {
+		return fault.New(fault.NotFound, "there is no realm [%s]", strings.Join(unknown, ", "))
 	}
 	return nil
 }

@@ -1,19 +1,22 @@
 package conformance
 
 import (
-	"bufio"
-	"bytes"
-	"encoding/json"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
 )
 
-// Two releases of the JavaScript client go through the same scenarios; see js/.
+// Three releases of the JavaScript client go through the same scenarios; see js/.
 
 func TestNodeClient9(t *testing.T) { runNode(t, shared, node9(), mainFiles...) }
 func TestNodeClient8(t *testing.T) { runNode(t, shared, node8(), mainFiles...) }
+
+func TestNodeClient717(t *testing.T) {
+	t.Run("plain JSON", func(t *testing.T) { runNode(t, shared, node7(), mainFiles...) })
+	t.Run("the media type that names the release", func(t *testing.T) {
+		runNode(t, shared, append(node7(), "ELASTIC_CLIENT_APIVERSIONING=true"), mainFiles...)
+	})
+}
 
 var mainFiles = []string{"js/mainjob.test.js", "js/invalidate.test.js", "js/transport.test.js"}
 
@@ -25,59 +28,17 @@ func node8() []string {
 	return []string{"LATCHKEY_CLIENT=elasticsearch-8", "LATCHKEY_CLIENT_MAJOR=8"}
 }
 
-// scenario is a line that js/reporter.js prints.
-type scenario struct {
-	Name    string
-	Failed  bool
-	Skipped bool
-	Error   string
-	Output  string // what a scenario printed; then there is no name
+// node7 warns of every server whose GET / it may not call; the scenarios do so
+// on purpose.
+func node7() []string {
+	return []string{"LATCHKEY_CLIENT=elasticsearch-7", "LATCHKEY_CLIENT_MAJOR=7", "NODE_OPTIONS=--no-warnings"}
 }
 
-// runNode runs scenario files against s, each scenario as a subtest.
+// runNode runs scenario files against s.
 func runNode(t *testing.T, s *server, env []string, files ...string) {
+	t.Helper()
 	args := append([]string{"--test", "--test-concurrency=1", "--test-reporter=./js/reporter.js"}, files...)
-	cmd := exec.CommandContext(t.Context(), nodeBinary(t), args...)
-	cmd.Env = append(os.Environ(), "LATCHKEY_URL="+s.url, "LATCHKEY_PASSWORD="+password)
-	cmd.Env = append(cmd.Env, env...)
-	var complaints bytes.Buffer
-	cmd.Stderr = &complaints
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	passed, failed := 0, 0
-	for lines := bufio.NewScanner(out); lines.Scan(); {
-		var sc scenario
-		if err := json.Unmarshal(lines.Bytes(), &sc); err != nil {
-			t.Errorf("not a line of the reporter: %s", lines.Text())
-			continue
-		}
-		if sc.Name == "" {
-			t.Logf("%s", sc.Output)
-			continue
-		}
-		t.Run(sc.Name, func(t *testing.T) {
-			switch {
-			case sc.Failed:
-				failed++
-				t.Error(sc.Error)
-			case sc.Skipped:
-				t.Error("a scenario was skipped")
-			default:
-				passed++
-			}
-		})
-	}
-	if err := cmd.Wait(); err != nil && failed == 0 {
-		t.Errorf("node: %v\n%s", err, &complaints)
-	}
-	if passed+failed == 0 {
-		t.Error("no scenario was run")
-	}
+	runScenarios(t, s, exec.CommandContext(t.Context(), nodeBinary(t), args...), env...)
 }
 
 // nodeBinary returns the Node that package.json pins. On machines that it has no

@@ -22,7 +22,8 @@ const (
 	serverless = "elastic-api-version: 2023-10-31"
 )
 
-// dialects are the clients whose run-times these tests do not start.
+// dialects are the clients whose run-times these tests do not start, and some of
+// the others, whose answers are looked at here in every header.
 var dialects = []dialect{
 	{
 		name: "HT-8 HT-10 Python 9",

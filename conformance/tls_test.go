@@ -105,4 +105,12 @@ func TestClientsOverTLS(t *testing.T) {
 	t.Run("HT-57 JavaScript 8", func(t *testing.T) {
 		runNode(t, s, append(node8(), "LATCHKEY_CA_FINGERPRINT="+fingerprint), "js/tls.test.js")
 	})
+	t.Run("HT-57 JavaScript 7.17", func(t *testing.T) {
+		runNode(t, s, append(node7(), "LATCHKEY_CA_FINGERPRINT="+fingerprint), "js/tls.test.js")
+	})
+	for _, major := range []string{"9", "8"} {
+		t.Run("HT-57 Python "+major, func(t *testing.T) {
+			runPython(t, s, major, []string{"LATCHKEY_CA_FINGERPRINT=" + fingerprint}, "pinning")
+		})
+	}
 }

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { createRequire } from 'node:module'
+import { successor } from './release7.js'
 
 function env (name) {
   const value = process.env[name]
@@ -15,14 +16,16 @@ export const node = env('LATCHKEY_URL')
 // The major version of the client, which it also asks the server to speak.
 export const major = Number(env('LATCHKEY_CLIENT_MAJOR'))
 
-export const { Client, errors } = createRequire(import.meta.url)(env('LATCHKEY_CLIENT'))
+const { Client, errors } = createRequire(import.meta.url)(env('LATCHKEY_CLIENT'))
+export { errors }
 
 const open = []
 
 // connect returns a client with the given credentials. No call is repeated, so
 // that a scenario sees each answer.
 export function connect (auth, options = {}) {
-  const client = new Client({ node, auth, maxRetries: 0, ...options })
+  options = { node, auth, maxRetries: 0, ...options }
+  const client = major === 7 ? successor(Client, options) : new Client(options)
   open.push(client)
   return client
 }

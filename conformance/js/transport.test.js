@@ -79,7 +79,9 @@ describe('warnings', () => {
 describe('compression', () => {
   it('HT-53 a compressed request is read, and an answer is compressed for who asks', async () => {
     const encodings = []
-    await through((req, headers) => encodings.push([req.headers['content-encoding'], headers['content-encoding']]), async url => {
+    // Release 7.17 asks for / before its first call, to see that it talks to Elasticsearch.
+    const record = (req, headers) => req.url === '/' || encodings.push([req.headers['content-encoding'], headers['content-encoding']])
+    await through(record, async url => {
       const auth = { apiKey: (await key(admin)).encoded }
       const packed = connect(auth, { node: url, compression: true })
       const metadata = { text: 'x'.repeat(5000) }
@@ -88,7 +90,7 @@ describe('compression', () => {
       assert.deepEqual((await admin.security.getApiKey({ id: made.id })).api_keys[0].metadata, metadata)
       await packed.security.getApiKey({ id: made.id })
       assert.equal(encodings.shift()[1], 'gzip')
-      await connect(auth, { node: url }).info()
+      await connect(auth, { node: url }).security.authenticate()
       assert.equal(encodings.shift()[1], undefined)
     })
   })

@@ -1,0 +1,59 @@
+// Release 7.17 of the client in the manner of its successors, so that all go
+// through the same scenarios. There the members of a body stood in a parameter
+// of their own, and a call answered with the whole exchange.
+
+// The calls that send a body, with the parameters that belong to their path.
+const bodies = {
+  changePassword: ['username'],
+  createApiKey: [],
+  grantApiKey: [],
+  hasPrivileges: [],
+  invalidateApiKey: [],
+  putRole: ['name'],
+  putUser: ['username']
+}
+
+function split (params, path) {
+  const sent = { body: {} }
+  for (const [name, value] of Object.entries(params)) {
+    if (path.includes(name)) sent[name] = value
+    else sent.body[name] = value
+  }
+  return sent
+}
+
+function calls (api) {
+  return new Proxy(api, {
+    get: (_, name) => async (params = {}, { meta, ...options } = {}) => {
+      const answer = await api[name](bodies[name] ? split(params, bodies[name]) : params, options)
+      return meta ? answer : answer.body
+    }
+  })
+}
+
+// inTheWordsOf7 returns options of 8 and 9 as release 7.17 knows them.
+function inTheWordsOf7 ({ tls, compression, caFingerprint, ...options }) {
+  if (tls) options.ssl = tls
+  if (compression) Object.assign(options, { compression: 'gzip', suggestCompression: true })
+  if (caFingerprint) {
+    options.caFingerprint = caFingerprint.toUpperCase().match(/../g).join(':')
+    // A resumed session shows no certificate, which it takes for a wrong one.
+    options.agent = { maxCachedSessions: 0 }
+  }
+  return options
+}
+
+// successor returns a client that is called, and answers, as those of 8 and 9.
+export function successor (Client, options) {
+  const client = new Client(inTheWordsOf7(options))
+  const { info, ping } = calls(client)
+  return {
+    info,
+    ping,
+    cluster: calls(client.cluster),
+    security: calls(client.security),
+    diagnostic: client,
+    get connectionPool () { return client.connectionPool },
+    close: () => client.close()
+  }
+}

@@ -1,0 +1,25 @@
+package conformance
+
+import (
+	"os/exec"
+	"testing"
+)
+
+// Two releases of the Python client go through the same scenarios; see python/.
+
+func TestPythonClient9(t *testing.T) {
+	runPython(t, shared, "9", warned(t), "main_job", "invalidate", "transport")
+}
+
+func TestPythonClient8(t *testing.T) {
+	runPython(t, shared, "8", warned(t), "main_job", "invalidate", "transport")
+}
+
+func TestPythonClient717(t *testing.T) { runPython(t, shared, "7", nil, "release7") }
+
+// runPython runs scenario modules against s with the given major release of the client.
+func runPython(t *testing.T, s *server, major string, env []string, modules ...string) {
+	t.Helper()
+	args := append([]string{"-B", "python/scenarios.py"}, modules...)
+	runScenarios(t, s, exec.CommandContext(t.Context(), ".installed/python/"+major+"/bin/python", args...), env...)
+}

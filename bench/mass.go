@@ -1,0 +1,142 @@
+package main
+
+import (
+	"database/sql"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+func idOf(header string) string {
+	plain, _ := base64.StdEncoding.DecodeString(strings.TrimPrefix(header, "ApiKey "))
+	id, _, _ := strings.Cut(string(plain), ":")
+	return id
+}
+
+// fill adds keys of made-up users to the store of a stopped node: n of them in
+// all, and of the last users as many as mass says.
+func fill(path string, n int, mass []int) error {
+	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)&_pragma=cache_size(-64000)")
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	var digest []byte
+	if err := db.QueryRow(`SELECT digest FROM role_sets LIMIT 1`).Scan(&digest); err != nil {
+		return err
+	}
+	tx, err := db.Begin()
+	if err != nil {
+		return err
+	}
+	insert, err := tx.Prepare(insertKey)
+	if err != nil {
+		return errors.Join(err, tx.Rollback())
+	}
+	// Keys of the users to come are spread among the others, as in life.
+	var owners []string
+	for i, m := range mass {
+		for range m {
+			owners = append(owners, fmt.Sprint("mass-", i))
+		}
+	}
+	for i := range n {
+		owner := fmt.Sprint("user-", i%5000)
+		if every := n / max(len(owners), 1); every > 0 && i%every == 0 && i/every < len(owners) {
+			owner = owners[(i/every*7919)%len(owners)] // 7919 is prime: it visits each of them once
+		}
+		if _, err := insert.Exec(keyRow(fmt.Sprint("key-", i), owner, "default_native", digest)...); err != nil {
+			return errors.Join(err, tx.Rollback())
+		}
+	}
+	return tx.Commit()
+}
+
+// massInvalidation invalidates all keys of one user among a million, while
+// other keys authenticate.
+func massInvalidation(s *setup) error {
+	data := filepath.Join(s.dir, "mass")
+	lk, _, err := startLatchkey(s.binary, data)
+	if err != nil {
+		return err
+	}
+	headers, err := manyKeys(lk.addr, 1000)
+	if err := errors.Join(err, lk.stop()); err != nil {
+		return err
+	}
+	if err := fill(filepath.Join(data, "latchkey.db"), s.keys, s.mass); err != nil {
+		return err
+	}
+	lk, _, err = startLatchkey(s.binary, data)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = lk.stop() }()
+	requests := make([][]byte, len(headers))
+	for i, h := range headers {
+		requests[i] = get(authenticate, h)
+	}
+	others := func(i int64) []byte { return requests[i%int64(len(requests))] }
+	if _, err := drive(lk.addr, 8, s.d, 0, 200, others); err != nil {
+		return err
+	}
+	if _, err := once(lk.addr, get(authenticate, elastic)); err != nil { // the slow hash of the password is over
+		return err
+	}
+	for i, m := range s.mass {
+		before, _, err := lk.resident()
+		if err != nil {
+			return err
+		}
+		usual, err := drive(lk.addr, 8, s.d, 0, 200, others)
+		if err != nil {
+			return err
+		}
+		var over atomic.Bool
+		var during load
+		var loadErr error
+		var wg sync.WaitGroup
+		wg.Go(func() { during, loadErr = driveUntil(lk.addr, 8, &over, others) })
+		t := time.Now()
+		body, err := once(lk.addr, call("DELETE", "/_security/api_key", elastic, fmt.Sprintf(`{"username":"mass-%d"}`, i)))
+		took := time.Since(t)
+		over.Store(true)
+		wg.Wait()
+		if err := errors.Join(err, loadErr); err != nil {
+			return err
+		}
+		var done struct {
+			IDs []string `json:"invalidated_api_keys"`
+		}
+		if err := json.Unmarshal(body, &done); err != nil {
+			return err
+		}
+		if len(done.IDs) != m {
+			return fmt.Errorf("%d keys were invalidated, want %d", len(done.IDs), m)
+		}
+		after, most, err := lk.resident()
+		if err != nil {
+			return err
+		}
+		fmt.Printf("  %d of %d keys in %s; memory %.0f MiB before, %.0f after, %.0f at most\n"+
+			"    others usually  %s\n    others meanwhile %s (p99 times %.1f)\n",
+			m, s.keys, round(took), before, after, most, usual, during, float64(during.p99)/float64(usual.p99))
+	}
+	return nil
+}
+
+// driveUntil is drive until over is set.
+func driveUntil(addr string, conns int, over *atomic.Bool, request func(int64) []byte) (load, error) {
+	return drive(addr, conns, time.Hour, 0, 200, func(i int64) []byte {
+		if over.Load() {
+			return nil
+		}
+		return request(i)
+	})
+}

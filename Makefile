@@ -2,16 +2,18 @@
 # make check   the quick part of the tests, for every few minutes
 # make test    all that CI runs; as root on Debian it installs what it lacks beyond Go and make
 # make build   the static binary bin/latchkey
+# make bench   figures beside the limits of this machine
 
 GO ?= go
 TOOL = $(GO) tool -modfile=scripts/tools/go.mod
 SOURCES = find . -name node_modules -prune -o -name '*.go' -print
 
-.PHONY: build run check test prepare format vet staticcheck vulnerabilities race conformance
+.PHONY: build run check test prepare format vet staticcheck vulnerabilities race conformance bench
 .NOTPARALLEL:
 
+# The binary tells the revision that it was built from, where git knows it.
 build:
-	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -o bin/latchkey ./cmd/latchkey
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=$$(git rev-parse HEAD >/dev/null 2>&1 && echo auto || echo false) -o bin/latchkey ./cmd/latchkey
 
 run: build
 	exec ./bin/latchkey serve $(ARGS)
@@ -30,6 +32,7 @@ format:
 
 vet:
 	$(GO) vet ./...
+	cd bench && $(GO) vet ./...
 
 staticcheck:
 	$(TOOL) staticcheck ./...
@@ -42,3 +45,7 @@ race:
 
 conformance: build
 	cd conformance && ./run
+
+# figures beside the limits of this machine; some minutes, and it wants to be alone
+bench:
+	cd bench && $(GO) run . $(ARGS)

@@ -180,8 +180,8 @@ func (s *Server) getAPIKeys(c *call) (act, error) {
 		keys := make([]latchkey.APIKey, len(infos))
 		for i, info := range infos {
 			keys[i] = shownKey(info)
-			if c.release7 {
-				keys[i] = shownTo7(keys[i])
+			if c.java7 {
+				keys[i] = shownToJava7(keys[i])
 			}
 		}
 		return found(len(keys) > 0 || strings.TrimSpace(req.ID) == "", latchkey.GetAPIKeysResponse{APIKeys: keys}), nil
@@ -202,9 +202,9 @@ func shownKey(k apikey.Info) latchkey.APIKey {
 	return shown
 }
 
-// shownTo7 leaves out what servers of 7.x did not show: the Java high-level
+// shownToJava7 leaves out what servers of 7.x did not show: the Java high-level
 // client refuses a key with a member that it does not know.
-func shownTo7(k latchkey.APIKey) latchkey.APIKey {
+func shownToJava7(k latchkey.APIKey) latchkey.APIKey {
 	k.Type, k.RealmType, k.Invalidation, k.RoleDescriptors = "", "", 0, nil
 	return k
 }

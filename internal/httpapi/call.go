@@ -60,9 +60,9 @@ type call struct {
 	by    *access.Caller
 	query query
 	human bool // ?human: show readable twins of times and sizes
-	// release7 says that a client of the 7.x line asks, as its
+	// java7 says that a Java client of the 7.x line asks, as its
 	// X-Elastic-Client-Meta header tells.
-	release7 bool
+	java7 bool
 
 	route    *route
 	wild     []string // what the route's wildcards matched, decoded

@@ -279,7 +279,7 @@ func (s *Server) serve(x *exchange) (reply, error) {
 	}
 	c.route, c.format = x.route, neg.content.format
 	if meta := r.Header["X-Elastic-Client-Meta"]; len(meta) > 0 {
-		c.release7 = strings.HasPrefix(meta[0], "es=7.")
+		c.java7 = strings.HasPrefix(meta[0], "es=7.") && strings.Contains(meta[0], ",jv=")
 	}
 	do, err := x.route.serve(c)
 	switch {

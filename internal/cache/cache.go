@@ -9,6 +9,7 @@ package cache
 import (
 	"context"
 	"hash/maphash"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -119,6 +120,7 @@ func (c *Cache[V]) Fill(ctx context.Context, key string, load func(context.Conte
 		return nil, err
 	}
 	e := &Entry[V]{Value: v}
+	key = strings.Clone(key) // it may be part of a longer text, such as a credential, that must not stay in memory with it
 	switch {
 	case touched:
 		e.dead.Store(true)

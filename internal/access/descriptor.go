@@ -109,11 +109,18 @@ func (d Descriptor) Problems(name string) []string { return Descriptors{name: d}
 // Problems returns what makes ds unfit to be assigned together, and the problems
 // of each of them in order of name; it stops when there are very many.
 func (ds Descriptors) Problems() []string {
+	_, problems := ds.Checked()
+	return problems
+}
+
+// Checked returns ds as it is stored, unless there are [Descriptors.Problems].
+func (ds Descriptors) Checked() (RoleSet, []string) {
 	var all []string
 	if n := len(ds); n > maxDescriptors {
-		return []string{fmt.Sprintf("there are %d role descriptors, but at most %d are allowed", n, maxDescriptors)}
+		return RoleSet{}, []string{fmt.Sprintf("there are %d role descriptors, but at most %d are allowed", n, maxDescriptors)}
 	}
-	if n := len(ds.Canonical()); n > maxSize {
+	set := ds.RoleSet()
+	if n := len(set.Body); n > maxSize {
 		all = append(all, fmt.Sprintf("the role descriptors take %d bytes together, but at most %d are allowed", n, maxSize))
 	}
 	for _, name := range ds.names() {
@@ -121,7 +128,10 @@ func (ds Descriptors) Problems() []string {
 			break
 		}
 	}
-	return all
+	if len(all) > 0 {
+		return RoleSet{}, all
+	}
+	return set, nil
 }
 
 func (d Descriptor) problems(name string) []string {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 
 	"latchkey/internal/fault"
 	"latchkey/internal/xcontent"
@@ -25,11 +26,14 @@ func member(name string, v xcontent.Value) xcontent.Member {
 func text(s string) xcontent.Value { return xcontent.Value{Kind: xcontent.String, Text: s} }
 
 func boolean(b bool) xcontent.Value {
-	return xcontent.Value{Kind: xcontent.Bool, Text: fmt.Sprint(b)}
+	return xcontent.Value{Kind: xcontent.Bool, Text: strconv.FormatBool(b)}
 }
 
 func array[T any](items []T, show func(T) xcontent.Value) xcontent.Value {
 	v := xcontent.Value{Kind: xcontent.Array}
+	if len(items) > 0 {
+		v.Items = make([]xcontent.Value, 0, len(items))
+	}
 	for _, e := range items {
 		v.Items = append(v.Items, show(e))
 	}
@@ -40,6 +44,9 @@ func texts(items []string) xcontent.Value { return array(items, text) }
 
 // raw reads JSON that was parsed before, so it can fail only for want of any.
 func raw(b json.RawMessage) xcontent.Value {
+	if len(b) <= len("{}") {
+		return object()
+	}
 	v, err := xcontent.ParseOwn(b)
 	if err != nil {
 		return object()
@@ -52,8 +59,9 @@ func raw(b json.RawMessage) xcontent.Value {
 func (d Descriptor) JSON() []byte { return d.value().JSON() }
 
 func (d Descriptor) value() xcontent.Value {
-	v := object(member("cluster", texts(d.Cluster)))
+	v := xcontent.Value{Kind: xcontent.Object, Members: make([]xcontent.Member, 0, 6)}
 	add := func(name string, e xcontent.Value) { v.Members = append(v.Members, member(name, e)) }
+	add("cluster", texts(d.Cluster))
 	if d.Global != nil {
 		add("global", d.Global.value())
 	}
@@ -127,7 +135,7 @@ func (ds Descriptors) names() []string { return slices.Sorted(maps.Keys(ds)) }
 // descriptors: names sorted, each descriptor in its normal form. It is what is
 // stored; [DecodeDescriptors] reads it back.
 func (ds Descriptors) Canonical() []byte {
-	v := object()
+	v := xcontent.Value{Kind: xcontent.Object, Members: make([]xcontent.Member, 0, len(ds))}
 	for _, name := range ds.names() {
 		v.Members = append(v.Members, member(name, ds[name].value()))
 	}

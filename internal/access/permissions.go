@@ -10,11 +10,24 @@ import (
 )
 
 // Permissions is what a subject may do, and the names of the roles it comes
-// from. It is cheap to copy; the zero value allows nothing.
-type Permissions struct {
+// from. It is one pointer, so that a hundred thousand keys with the same rights
+// hold them once; the zero value allows nothing.
+type Permissions struct{ *permissions }
+
+type permissions struct {
 	effective []string // sorted
 	missing   []string // sorted
 	sides     []*Role
+}
+
+var nothing permissions
+
+// get is what p points to, for the zero value too.
+func (p Permissions) get() *permissions {
+	if p.permissions == nil {
+		return &nothing
+	}
+	return p.permissions
 }
 
 // NewPermissions returns the permissions that every one of sides grants: one
@@ -22,7 +35,7 @@ type Permissions struct {
 // the assigned roles that were found and of those that were not are shown in
 // refusals; an API key has none.
 func NewPermissions(effective, missing []string, sides ...*Role) Permissions {
-	return Permissions{sortedSet(effective), sortedSet(missing), sides}
+	return Permissions{&permissions{sortedSet(effective), sortedSet(missing), sides}}
 }
 
 func sortedSet(names []string) []string { return slices.Compact(slices.Sorted(slices.Values(names))) }
@@ -94,17 +107,17 @@ func (p Permissions) MayRunAs(username string) bool {
 }
 
 func (p Permissions) every(allowed func(*Role) bool) bool {
-	for _, r := range p.sides {
+	for _, r := range p.get().sides {
 		if !allowed(r) {
 			return false
 		}
 	}
-	return len(p.sides) > 0
+	return len(p.get().sides) > 0
 }
 
 // restricted returns the first reason why all of p is out of reach here, or nil.
 func (p Permissions) restricted() error {
-	for _, r := range p.sides {
+	for _, r := range p.get().sides {
 		if err := r.restricted(); err != nil {
 			return err
 		}
@@ -176,9 +189,10 @@ func (s *Subject) roles() string {
 	if s.APIKey != nil || s.Realm.Type == serviceAccounts {
 		return ""
 	}
-	text := " with effective roles " + list(s.Permissions.effective)
-	if len(s.Permissions.missing) > 0 {
-		text += " (assigned roles " + list(s.Permissions.missing) + " were not found)"
+	p := s.Permissions.get()
+	text := " with effective roles " + list(p.effective)
+	if len(p.missing) > 0 {
+		text += " (assigned roles " + list(p.missing) + " were not found)"
 	}
 	return text
 }

@@ -35,7 +35,8 @@ type Created struct {
 // Create makes a key that belongs to the caller. What is wrong with the request
 // is reported before a missing privilege (spec/api-keys.md 0.1, 2.1).
 func (s *Service) Create(ctx context.Context, by *access.Caller, req CreateRequest) (Created, error) {
-	if err := req.problems().Err(fault.Invalid); err != nil {
+	assigned, problems := req.check()
+	if err := problems.Err(fault.Invalid); err != nil {
 		return Created{}, err
 	}
 	if err := by.Authorize(access.Request{Action: actions + "create", Own: true}); err != nil {
@@ -50,13 +51,13 @@ func (s *Service) Create(ctx context.Context, by *access.Caller, req CreateReque
 		}
 		owner := by.Subject
 		owner.Realm = access.APIKeyRealm
-		return s.issue(ctx, &owner, nothing, req)
+		return s.issue(ctx, &owner, nothing, assigned, req)
 	}
 	snapshot, err := s.roles.Snapshot(ctx, by.Roles)
 	if err != nil {
 		return Created{}, err
 	}
-	return s.issue(ctx, &by.Subject, snapshot, req)
+	return s.issue(ctx, &by.Subject, snapshot, assigned, req)
 }
 
 // derivable allows an API key to make keys that can do nothing (spec/api-keys.md 2.1).
@@ -74,7 +75,7 @@ func derivable(roles access.Descriptors) error {
 // nothing is the set of a key to which nothing was assigned, and of the owner of a derived key.
 var nothing = access.Descriptors{}.RoleSet()
 
-func (s *Service) issue(ctx context.Context, owner *access.Subject, snapshot RoleSet, req CreateRequest) (Created, error) {
+func (s *Service) issue(ctx context.Context, owner *access.Subject, snapshot, assigned RoleSet, req CreateRequest) (Created, error) {
 	if err := restrictions(req.Roles); err != nil {
 		return Created{}, err
 	}
@@ -85,10 +86,6 @@ func (s *Service) issue(ctx context.Context, owner *access.Subject, snapshot Rol
 	}
 	c.Secret = secret.NewKeySecret(c.ID)
 	c.Encoded = secret.Encoded(c.ID, c.Secret)
-	assigned := nothing
-	if len(req.Roles) > 0 {
-		assigned = req.Roles.RoleSet()
-	}
 	k := Key{
 		ID: c.ID, Type: REST, Name: c.Name, Hash: secret.HashRandom(c.Secret),
 		Owner: Owner{
@@ -126,14 +123,16 @@ func restrictions(roles access.Descriptors) error {
 
 const maxName = 256 // UTF-16 units, as the original counts
 
-func (r CreateRequest) problems() fault.Problems {
+// check returns the role descriptors as they are stored, and what is wrong with
+// the request.
+func (r CreateRequest) check() (RoleSet, fault.Problems) {
 	var p fault.Problems
 	name := r.Name
 	switch {
 	case name == "":
 		p.Add("name must not be empty")
 	default:
-		if len(utf16.Encode([]rune(name))) > maxName {
+		if len(name) > maxName && len(utf16.Encode([]rune(name))) > maxName {
 			p.Add("name must not be longer than [%d] characters", maxName)
 		}
 		if name != strings.TrimFunc(name, func(r rune) bool { return r <= ' ' }) {
@@ -152,5 +151,6 @@ func (r CreateRequest) problems() fault.Problems {
 	if len(reserved) > 0 {
 		p.Add("metadata keys must not begin with an underscore: [%s]", strings.Join(reserved, ","))
 	}
-	return append(p, r.Roles.Problems()...)
+	assigned, problems := r.Roles.Checked()
+	return assigned, append(p, problems...)
 }

@@ -23,7 +23,7 @@ type GrantRequest struct {
 // Credentials that do not verify are fault.Forbidden, so that nobody takes them
 // for the caller's own.
 func (s *Service) Grant(ctx context.Context, by *access.Caller, req GrantRequest) (Created, error) {
-	p := req.Key.problems()
+	assigned, p := req.Key.check()
 	p = append(p, req.problems()...)
 	if err := p.Err(fault.Invalid); err != nil {
 		return Created{}, err
@@ -42,7 +42,7 @@ func (s *Service) Grant(ctx context.Context, by *access.Caller, req GrantRequest
 	if err != nil {
 		return Created{}, err
 	}
-	return s.issue(ctx, grantee, snapshot, req.Key)
+	return s.issue(ctx, grantee, snapshot, assigned, req.Key)
 }
 
 func (r GrantRequest) problems() (p fault.Problems) {

@@ -53,7 +53,9 @@ type Service struct {
 	roles Roles
 	o     Options
 	keys  *cache.Cache[*loaded]
-	sets  *cache.Cache[*roleSet] // by digest, so no entry can become wrong
+	// By digests, so no entry can become wrong.
+	sets   *cache.Cache[*roleSet]
+	rights *cache.Cache[access.Permissions]
 }
 
 // maxRoleSets bounds the role sets in memory. Most keys share a few.
@@ -67,8 +69,9 @@ func New(store Store, users Users, roles Roles, o Options) *Service {
 	}
 	return &Service{
 		store: store, users: users, roles: roles, o: o,
-		keys: cache.New[*loaded](cache.Options{Max: o.CacheMax, TTL: o.CacheTTL, Now: o.Now}),
-		sets: cache.New[*roleSet](cache.Options{Max: maxRoleSets, TTL: documentTTL, Now: o.Now}),
+		keys:   cache.New[*loaded](cache.Options{Max: o.CacheMax, TTL: o.CacheTTL, Now: o.Now}),
+		sets:   cache.New[*roleSet](cache.Options{Max: maxRoleSets, TTL: documentTTL, Now: o.Now}),
+		rights: cache.New[access.Permissions](cache.Options{Max: maxRoleSets, TTL: documentTTL, Now: o.Now}),
 	}
 }
 
@@ -94,7 +97,7 @@ func (s *Service) roleSet(ctx context.Context, digest Digest) (*roleSet, error) 
 	if e := s.sets.Get(name); e != nil {
 		return e.Value, nil
 	}
-	e, err := s.sets.Fill(ctx, name, func(ctx context.Context) (*roleSet, error) {
+	e, err := s.sets.Fill(ctx, name, func(ctx context.Context, name string) (*roleSet, error) {
 		body, err := s.store.RoleSet(ctx, digest)
 		if err != nil {
 			return nil, err
@@ -125,6 +128,7 @@ func (s *Service) ClearCache(by *access.Caller, ids []string) error {
 		if id == "*" || id == "_all" {
 			s.keys.Flush()
 			s.sets.Flush()
+			s.rights.Flush()
 			return nil
 		}
 	}

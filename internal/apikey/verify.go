@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"sync/atomic"
-	"time"
 	"unique"
 
 	"latchkey/internal/access"
@@ -13,16 +12,21 @@ import (
 )
 
 // loaded is a key that was not invalidated when it was read, ready to verify a
-// secret against.
+// secret against. It is kept small: there may be a hundred thousand.
 type loaded struct {
 	caller    access.Caller
+	key       access.APIKey
+	expiresAt int64 // epoch milliseconds, 0 for never
+	slow      *slow // the stored form, if digest is not
+	digest    secret.Digest
 	typ       Type
-	expiresAt time.Time
-	digest    secret.Digest // if fast
-	fast      bool          // the stored form is a salted SHA-256
-	stored    string        // if not fast
-	// right and wrong are the last secrets that a slow stored form accepted and
-	// refused, so that either is judged slowly once.
+}
+
+// slow is a stored form that takes long to judge.
+type slow struct {
+	stored string
+	// right and wrong are the last secrets that it accepted and refused, so that
+	// either is judged slowly once.
 	right, wrong atomic.Pointer[secret.Digest]
 }
 
@@ -39,7 +43,7 @@ func (s *Service) Verify(ctx context.Context, id, text string) (*access.Caller, 
 		e := s.keys.Get(id)
 		if e == nil {
 			var err error
-			if e, err = s.keys.Fill(ctx, id, func(ctx context.Context) (*loaded, error) { return s.load(ctx, id) }); err != nil {
+			if e, err = s.keys.Fill(ctx, id, s.load); err != nil {
 				return nil, err
 			}
 		}
@@ -56,7 +60,7 @@ func (s *Service) Verify(ctx context.Context, id, text string) (*access.Caller, 
 				Reason:     "authentication expected API key type of [rest], but API key [" + id + "] has type [" + string(k.typ) + "]",
 				Challenges: []string{"Basic"},
 			}
-		case !k.expiresAt.IsZero() && !s.o.Now().Before(k.expiresAt):
+		case k.expiresAt != 0 && s.o.Now().UnixMilli() >= k.expiresAt:
 			return nil, wrongCredentials("api key is expired")
 		}
 		if !e.Dead() { // last: a slow secret gives a revocation time to arrive
@@ -85,20 +89,24 @@ func (s *Service) load(ctx context.Context, id string) (*loaded, error) {
 			return nil, err
 		}
 		l := &loaded{
-			typ: k.Type, expiresAt: k.ExpiresAt,
+			typ: k.Type, key: access.APIKey{ID: id, Name: k.Name},
 			caller: access.Caller{
 				Type: access.ByAPIKey,
 				Subject: access.Subject{
 					// Owners have many keys: what they share is held once.
 					Username: shared(k.Owner.Username), FullName: k.Owner.FullName, Email: k.Owner.Email, Metadata: sharedObject(k.Owner.Metadata),
 					Realm:       access.Realm{Name: shared(k.Owner.Realm), Type: shared(k.Owner.RealmType)},
-					APIKey:      &access.APIKey{ID: k.ID, Name: k.Name},
 					Permissions: permissions,
 				},
 			},
 		}
-		if l.digest, l.fast = secret.ParseDigest(k.Hash); !l.fast {
-			l.stored = k.Hash
+		l.caller.APIKey = &l.key
+		if !k.ExpiresAt.IsZero() {
+			l.expiresAt = k.ExpiresAt.UnixMilli()
+		}
+		var fast bool
+		if l.digest, fast = secret.ParseDigest(k.Hash); !fast {
+			l.slow = &slow{stored: k.Hash}
 		}
 		return l, nil
 	}
@@ -117,48 +125,64 @@ func sharedObject(b json.RawMessage) json.RawMessage {
 var emptyObject = json.RawMessage("{}")
 
 // permissions are what was assigned, limited by what the owner held; with
-// nothing assigned, what the owner held (spec/api-keys.md 6.5).
+// nothing assigned, what the owner held (spec/api-keys.md 6.5). Keys of the same
+// role sets share them.
 func (s *Service) permissions(ctx context.Context, k Key) (access.Permissions, error) {
 	if k.Type != REST {
 		return access.Permissions{}, nil
 	}
-	limit, err := s.roleSet(ctx, k.LimitedBy)
-	if err != nil {
-		return access.Permissions{}, err
+	both := string(append(k.Roles[:], k.LimitedBy[:]...))
+	e := s.rights.Get(both)
+	if e == nil {
+		var err error
+		e, err = s.rights.Fill(ctx, both, func(ctx context.Context, _ string) (access.Permissions, error) {
+			limit, err := s.roleSet(ctx, k.LimitedBy)
+			if err != nil {
+				return access.Permissions{}, err
+			}
+			assigned, err := s.roleSet(ctx, k.Roles)
+			if err != nil {
+				return access.Permissions{}, err
+			}
+			limitRole := limit.role
+			if limitRole == nil {
+				limitRole = access.NewRole()
+			}
+			if assigned.role == nil {
+				return access.NewPermissions(nil, nil, limitRole), nil
+			}
+			return access.NewPermissions(nil, nil, assigned.role, limitRole), nil
+		})
+		if err != nil {
+			return access.Permissions{}, err
+		}
 	}
-	assigned, err := s.roleSet(ctx, k.Roles)
-	if err != nil {
-		return access.Permissions{}, err
-	}
-	limitRole := limit.role
-	if limitRole == nil {
-		limitRole = access.NewRole()
-	}
-	if assigned.role == nil {
-		return access.NewPermissions(nil, nil, limitRole), nil
-	}
-	return access.NewPermissions(nil, nil, assigned.role, limitRole), nil
+	return e.Value, nil
 }
 
 func (k *loaded) matches(ctx context.Context, text string) (bool, error) {
-	if k.fast {
+	if k.slow == nil {
 		return k.digest.Matches(text), nil
 	}
-	if d := k.right.Load(); d != nil && d.Matches(text) {
+	return k.slow.matches(ctx, text)
+}
+
+func (s *slow) matches(ctx context.Context, text string) (bool, error) {
+	if d := s.right.Load(); d != nil && d.Matches(text) {
 		return true, nil
 	}
-	if d := k.wrong.Load(); d != nil && d.Matches(text) {
+	if d := s.wrong.Load(); d != nil && d.Matches(text) {
 		return false, nil
 	}
-	ok, err := secret.Verify(ctx, k.stored, text)
+	ok, err := secret.Verify(ctx, s.stored, text)
 	if err != nil {
 		return false, err
 	}
 	d := secret.NewDigest(text)
 	if ok {
-		k.right.Store(&d)
+		s.right.Store(&d)
 	} else {
-		k.wrong.Store(&d)
+		s.wrong.Store(&d)
 	}
 	return ok, nil
 }

@@ -93,8 +93,9 @@ func (c *Cache[V]) Get(key string) *Entry[V] {
 
 // Fill loads the value of key and keeps it. If the key was killed since the
 // load began, the entry is dead and the caller has to look again. Errors of
-// load are returned and not kept.
-func (c *Cache[V]) Fill(ctx context.Context, key string, load func(context.Context) (V, error)) (*Entry[V], error) {
+// load are returned and not kept. load is given a key of its own, which it may keep.
+func (c *Cache[V]) Fill(ctx context.Context, key string, load func(ctx context.Context, key string) (V, error)) (*Entry[V], error) {
+	key = strings.Clone(key) // it may be part of a longer text, such as a credential, that must not stay in memory with it
 	s := &c.shards[maphash.String(c.seed, key)%uint64(len(c.shards))]
 	s.mu.Lock()
 	s.loading++
@@ -109,7 +110,7 @@ func (c *Cache[V]) Fill(ctx context.Context, key string, load func(context.Conte
 		}
 	}()
 
-	v, err := load(ctx)
+	v, err := load(ctx, key)
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -120,7 +121,6 @@ func (c *Cache[V]) Fill(ctx context.Context, key string, load func(context.Conte
 		return nil, err
 	}
 	e := &Entry[V]{Value: v}
-	key = strings.Clone(key) // it may be part of a longer text, such as a credential, that must not stay in memory with it
 	switch {
 	case touched:
 		e.dead.Store(true)

@@ -16,8 +16,8 @@ func newCache() *Cache[string] {
 	return New[string](Options{Max: 1000, TTL: time.Hour, Now: time.Now})
 }
 
-func value(v string) func(context.Context) (string, error) {
-	return func(context.Context) (string, error) { return v, nil }
+func value(v string) func(context.Context, string) (string, error) {
+	return func(context.Context, string) (string, error) { return v, nil }
 }
 
 // A load that overlaps a kill or a flush goes to its own caller as dead, and is not kept.
@@ -41,7 +41,7 @@ func TestWhatOverlapsALoad(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			c := newCache()
-			e, err := c.Fill(t.Context(), "k", func(context.Context) (string, error) {
+			e, err := c.Fill(t.Context(), "k", func(context.Context, string) (string, error) {
 				tt.act(c)
 				return "v", nil
 			})
@@ -117,7 +117,7 @@ func TestNothingIsKept(t *testing.T) {
 	c.Kill("k")
 	c.Flush()
 	failed := errors.New("disk")
-	if _, err := newCache().Fill(t.Context(), "k", func(context.Context) (string, error) { return "", failed }); err != failed {
+	if _, err := newCache().Fill(t.Context(), "k", func(context.Context, string) (string, error) { return "", failed }); err != failed {
 		t.Errorf("Fill = %v; want the error of load", err)
 	}
 }
@@ -148,7 +148,7 @@ func TestRaceOfFillsAndKills(t *testing.T) {
 					began := acked[k].Load()
 					e := c.Get(key)
 					if e == nil {
-						e, _ = c.Fill(context.Background(), key, func(context.Context) (int64, error) { return stored[k].Load(), nil })
+						e, _ = c.Fill(context.Background(), key, func(context.Context, string) (int64, error) { return stored[k].Load(), nil })
 					}
 					if e.Value < began && !e.Dead() {
 						t.Errorf("key %d: accepted %d after %d was acknowledged", k, e.Value, began)

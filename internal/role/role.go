@@ -181,7 +181,7 @@ func (s *Service) together(ctx context.Context, names []string) (united, error) 
 	}
 	if e == nil {
 		var err error
-		if e, err = s.united.Fill(ctx, key, func(ctx context.Context) (united, error) { return s.unite(ctx, names) }); err != nil {
+		if e, err = s.united.Fill(ctx, key, func(ctx context.Context, _ string) (united, error) { return s.unite(ctx, names) }); err != nil {
 			return united{}, err
 		}
 	}
@@ -239,7 +239,7 @@ func (s *Service) resolve(ctx context.Context, name string) (*cache.Entry[named]
 	if e := s.named.Get(name); e != nil {
 		return e, nil
 	}
-	return s.named.Fill(ctx, name, func(ctx context.Context) (named, error) {
+	return s.named.Fill(ctx, name, func(ctx context.Context, name string) (named, error) {
 		if d, ok := access.Reserved(name); ok {
 			return named{d, true}, nil
 		}

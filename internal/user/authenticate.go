@@ -106,7 +106,7 @@ func (s *Service) rounds() [2]func(context.Context, string) (*cache.Entry[*accou
 			if e := s.cache.Get(username); e != nil {
 				return e, nil
 			}
-			return s.cache.Fill(ctx, username, func(ctx context.Context) (*account, error) { return s.load(ctx, username) })
+			return s.cache.Fill(ctx, username, s.load)
 		},
 		func(ctx context.Context, username string) (*cache.Entry[*account], error) {
 			a, err := s.load(ctx, username)

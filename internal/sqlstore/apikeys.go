@@ -90,11 +90,7 @@ func scanKey(row scanner) (apikey.Key, error) {
 
 // APIKey implements apikey.Store.
 func (d *DB) APIKey(ctx context.Context, id string) (apikey.Key, error) {
-	row, err := d.row(ctx, selectKeys+` WHERE id = $1`, id)
-	if err != nil {
-		return apikey.Key{}, err
-	}
-	k, err := scanKey(row)
+	k, err := scanKey(d.row(ctx, selectKeys+` WHERE id = $1`, id))
 	if errors.Is(err, sql.ErrNoRows) {
 		return apikey.Key{}, fault.New(fault.NotFound, "api key [%s] not found", id)
 	}
@@ -204,7 +200,7 @@ func (tx *Tx) invalidate(ids []string, at time.Time) error {
 		if len(step) == invalidationStep {
 			_, err = tx.exec(update, c.args...) // the same text for every full step
 		} else {
-			_, err = tx.conn.ExecContext(context.Background(), tx.dialect.bind(update), c.args...)
+			_, err = tx.execOnce(update, c.args...)
 		}
 		if err != nil {
 			return err

@@ -2,14 +2,14 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
 	"regexp"
 	"syscall"
 
-	"modernc.org/sqlite"
+	modernc "modernc.org/sqlite"
+	"zombiezen.com/go/sqlite"
 
 	"latchkey/internal/fault"
 )
@@ -32,43 +32,45 @@ var sqliteDialect = dialect{
 	bind:  func(q string) string { return placeholder.ReplaceAllString(q, "?$1") },
 	begin: "BEGIN IMMEDIATE",
 	taken: func(err error) bool {
-		e, ok := errors.AsType[*sqlite.Error](err)
-		return ok && (e.Code() == 1555 || e.Code() == 2067) // SQLITE_CONSTRAINT_PRIMARYKEY, _UNIQUE
+		code := codeOf(err)
+		return code == sqlite.ResultConstraintPrimaryKey || code == sqlite.ResultConstraintUnique
 	},
 	full: func(err error) bool {
 		// It means that a page could not be written to the log, and the page that makes a
 		// transaction count is the last. What fails later (sync, shared memory) has other codes.
-		e, ok := errors.AsType[*sqlite.Error](err)
-		return ok && e.Code()&0xff == 13
+		return codeOf(err).ToPrimary() == sqlite.ResultFull
 	},
 	away: func(err error) bool {
-		e, ok := errors.AsType[*sqlite.Error](err)
-		if !ok {
-			return errors.Is(err, sql.ErrConnDone)
-		}
-		switch e.Code() & 0xff {
-		case 5, 6, 7, 8, 10, 11, 13, 14, 22, 26: // BUSY, LOCKED, NOMEM, READONLY, IOERR, CORRUPT, FULL, CANTOPEN, NOLFS, NOTADB
+		switch codeOf(err).ToPrimary() {
+		case sqlite.ResultBusy, sqlite.ResultLocked, sqlite.ResultNoMem, sqlite.ResultReadOnly, sqlite.ResultIOErr, sqlite.ResultCorrupt,
+			sqlite.ResultFull, sqlite.ResultCantOpen, sqlite.ResultNoLFS, sqlite.ResultNotADB:
 			return true
 		}
-		return false
+		return errors.Is(err, errPoolClosed)
 	},
 	why: func(err error) (string, bool) {
-		code := 0
-		if e, ok := errors.AsType[*sqlite.Error](err); ok {
-			code = e.Code() & 0xff
-		}
+		code := codeOf(err).ToPrimary()
 		switch {
-		case code == 8, errors.Is(err, syscall.EROFS):
+		case code == sqlite.ResultReadOnly, errors.Is(err, syscall.EROFS):
 			return "it may only be read: latchkey needs to write to the file and to its folder", true
-		case code == 11, code == 26:
+		case code == sqlite.ResultCorrupt, code == sqlite.ResultNotADB:
 			return "it is damaged or no database: restore it from a backup, or move it away to start with an empty store", true
-		case code == 13, errors.Is(err, syscall.ENOSPC):
+		case code == sqlite.ResultFull, errors.Is(err, syscall.ENOSPC):
 			return "the disk is full", true
-		case code == 14, errors.Is(err, fs.ErrPermission):
+		case code == sqlite.ResultCantOpen, errors.Is(err, fs.ErrPermission):
 			return "it cannot be opened: check the owner and the mode of the file and of its folder", true
 		}
 		return "", false
 	},
+}
+
+// codeOf returns the engine's code of an error: migrations meet the engine
+// through database/sql, and all else directly.
+func codeOf(err error) sqlite.ResultCode {
+	if e, ok := errors.AsType[*modernc.Error](err); ok {
+		return sqlite.ResultCode(e.Code())
+	}
+	return sqlite.ErrCode(err)
 }
 
 // classify turns an error of the engine into a fault where the caller can act

@@ -202,7 +202,7 @@ func TestHowConnectionsAreSetUp(t *testing.T) {
 	}
 	for name, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "query_only": "0", "busy_timeout": "5000"} {
 		err := db.write(t.Context(), func(tx *Tx) error {
-			if got := pragma(tx.conn.QueryRowContext(t.Context(), "PRAGMA "+name)); got != want {
+			if got := pragma(first(tx.queryOnce("PRAGMA " + name))); got != want {
 				t.Errorf("the writer has %s = %s, want %s", name, got, want)
 			}
 			return nil
@@ -211,13 +211,13 @@ func TestHowConnectionsAreSetUp(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	for range db.readers.Stats().MaxOpenConnections { // all of the pool, each held until the end
-		conn, err := db.readers.Conn(t.Context())
+	for range db.readers.size { // all of the pool, each held until the end
+		conn, err := db.readers.take(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer conn.Close()
-		if got := pragma(conn.QueryRowContext(t.Context(), "PRAGMA query_only")); got != "1" {
+		defer db.readers.put(conn)
+		if got := pragma(first(conn.once("PRAGMA query_only").query(t.Context(), nil, func() {}))); got != "1" {
 			t.Errorf("a reader has query_only = %s, want 1", got)
 		}
 	}

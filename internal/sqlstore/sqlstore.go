@@ -15,7 +15,6 @@ import (
 	"net/url"
 	"os"
 	"runtime"
-	"sync"
 	"time"
 
 	"github.com/pressly/goose/v3"
@@ -29,11 +28,7 @@ var migrations embed.FS
 // DB is an open store.
 type DB struct {
 	dialect
-	readers *sql.DB
-
-	mu    sync.Mutex // guards the life of reads
-	reads map[string]*sql.Stmt
-
+	readers *pool
 	*writer
 }
 
@@ -47,31 +42,34 @@ func OpenSQLite(ctx context.Context, path string) (*DB, error) {
 	if err := f.Close(); err != nil {
 		return nil, sqliteDialect.explain(path, err)
 	}
-	// Pragmas go in the DSN: run once on the pool, they would bind one
-	// connection of many. A commit is on the disk when it returns
-	// (synchronous=FULL); checkpoints are rare, since they double the writing.
+	// A commit is on the disk when it returns (synchronous=FULL); checkpoints are
+	// rare, since they double the writing.
 	file := "file:" + (&url.URL{Path: path}).EscapedPath()
-	const common = "?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)"
-	w, err := sql.Open("sqlite", file+common+"&_pragma=wal_autocheckpoint(4000)&_pragma=cache_size(-24000)")
-	if err != nil {
-		return nil, err
+	if err := migrateSQLite(ctx, file); err != nil {
+		return nil, sqliteDialect.explain(path, err)
 	}
-	w.SetMaxOpenConns(1)
-	if err := migrate(ctx, w, goose.DialectSQLite3, "migrations/sqlite"); err != nil {
-		return nil, errors.Join(sqliteDialect.explain(path, err), w.Close())
-	}
-	r, err := sql.Open("sqlite", file+common+"&_pragma=query_only(1)&_pragma=cache_size(-4000)")
+	bind := sqliteDialect.bind
+	w, err := openConn(file, bind, "synchronous = FULL", "foreign_keys = 1", "wal_autocheckpoint = 4000", "cache_size = -24000")
 	if err != nil {
-		return nil, errors.Join(err, w.Close())
+		return nil, sqliteDialect.explain(path, err)
 	}
 	readers := max(4, runtime.GOMAXPROCS(0)) // each has a page cache of its own
-	r.SetMaxOpenConns(readers)
-	r.SetMaxIdleConns(readers)
-	wr, err := newWriter(ctx, w, &sqliteDialect)
+	r, err := openPool(readers, func() (*conn, error) { return openConn(file, bind, "query_only = 1", "cache_size = -2000") })
 	if err != nil {
-		return nil, errors.Join(sqliteDialect.explain(path, err), r.Close(), w.Close())
+		return nil, errors.Join(sqliteDialect.explain(path, err), w.close())
 	}
-	return &DB{dialect: sqliteDialect, readers: r, reads: make(map[string]*sql.Stmt), writer: wr}, nil
+	return &DB{dialect: sqliteDialect, readers: r, writer: newWriter(w, &sqliteDialect)}, nil
+}
+
+// migrateSQLite brings a file up to date. The WAL it is set to stays with the file.
+func migrateSQLite(ctx context.Context, file string) error {
+	const pragmas = "?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)"
+	db, err := sql.Open("sqlite", file+pragmas) // in the DSN: run once on the pool, they would bind one connection of many
+	if err != nil {
+		return err
+	}
+	db.SetMaxOpenConns(1)
+	return errors.Join(migrate(ctx, db, goose.DialectSQLite3, "migrations/sqlite"), db.Close())
 }
 
 // migrate runs the migrations that the database does not have yet. It refuses
@@ -96,61 +94,51 @@ func migrate(ctx context.Context, db *sql.DB, engine goose.Dialect, folder strin
 	return err
 }
 
-// Close waits for the writes that have begun and closes the store.
+// Close waits for the reads and writes that have begun and closes the store.
 func (d *DB) Close() error {
-	return errors.Join(d.readers.Close(), d.writer.close())
+	return errors.Join(d.readers.close(), d.writer.close())
 }
 
 // query runs a read. Its text is a constant: statements are prepared once and kept.
-func (d *DB) query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	stmt, err := d.prepared(ctx, query)
-	if err != nil {
-		return nil, d.classify(err)
-	}
-	rows, err := stmt.QueryContext(ctx, args...)
-	return rows, d.classify(err)
+func (d *DB) query(ctx context.Context, query string, args ...any) (*rows, error) {
+	return d.read(ctx, query, args, (*conn).kept)
 }
 
 // queryOnce runs a read whose text was assembled for this one request.
-func (d *DB) queryOnce(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	rows, err := d.readers.QueryContext(ctx, d.bind(query), args...)
-	return rows, d.classify(err)
+func (d *DB) queryOnce(ctx context.Context, query string, args ...any) (*rows, error) {
+	return d.read(ctx, query, args, (*conn).once)
+}
+
+func (d *DB) read(ctx context.Context, query string, args []any, prepare func(*conn, string) statement) (*rows, error) {
+	k, err := d.readers.take(ctx)
+	if err != nil {
+		return nil, d.classify(err)
+	}
+	k.c.SetInterrupt(ctx.Done())
+	r, err := prepare(k, query).query(ctx, args, func() {
+		k.c.SetInterrupt(nil)
+		d.readers.put(k)
+	})
+	return r, d.classify(err)
 }
 
 // get scans the only row of a read into dest; sql.ErrNoRows if there is none.
 func (d *DB) get(ctx context.Context, query string, args []any, dest ...any) error {
-	row, err := d.row(ctx, query, args...)
-	if err != nil {
-		return err
-	}
-	return d.classify(row.Scan(dest...))
+	return d.classify(d.row(ctx, query, args...).Scan(dest...))
 }
 
-// row reads one row by its key. Such a read takes microseconds: the driver and
-// database/sql would each start a goroutine to watch a context that can end, so
-// it is looked at before and not during the read.
-func (d *DB) row(ctx context.Context, query string, args ...any) (*sql.Row, error) {
+// row reads one row by its key; the caller scans it. Such a read takes
+// microseconds: the context is looked at before and not during it, which would
+// need a goroutine to watch it.
+func (d *DB) row(ctx context.Context, query string, args ...any) row {
 	if err := ctx.Err(); err != nil {
-		return nil, d.classify(err)
+		return row{err: err}
 	}
-	stmt, err := d.prepared(ctx, query)
+	k, err := d.readers.take(ctx)
 	if err != nil {
-		return nil, d.classify(err)
+		return row{err: err}
 	}
-	return stmt.QueryRowContext(context.WithoutCancel(ctx), args...), nil
-}
-
-func (d *DB) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if stmt, ok := d.reads[query]; ok {
-		return stmt, nil
-	}
-	stmt, err := d.readers.PrepareContext(ctx, d.bind(query))
-	if err == nil {
-		d.reads[query] = stmt
-	}
-	return stmt, err
+	return first(k.kept(query).query(ctx, args, func() { d.readers.put(k) }))
 }
 
 // Meta returns a value that belongs to the store as a whole, such as its

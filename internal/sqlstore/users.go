@@ -86,11 +86,7 @@ func scanUser(row scanner) (user.Account, error) {
 
 // User implements user.Store.
 func (d *DB) User(ctx context.Context, username string) (user.Account, error) {
-	stmt, err := d.prepared(ctx, selectUsers+` WHERE username = $1`)
-	if err != nil {
-		return user.Account{}, d.classify(err)
-	}
-	a, err := scanUser(stmt.QueryRowContext(ctx, username))
+	a, err := scanUser(d.row(ctx, selectUsers+` WHERE username = $1`, username))
 	if errors.Is(err, sql.ErrNoRows) {
 		return user.Account{}, noUser(username)
 	}
@@ -222,13 +218,7 @@ func (d *DB) InitReservedUserPassword(ctx context.Context, username, hash string
 func noUser(username string) error { return fault.New(fault.NotFound, "user [%s] not found", username) }
 
 // changedOne reports whether a statement changed a row.
-func changedOne(r sql.Result, err error) (bool, error) {
-	if err != nil {
-		return false, err
-	}
-	n, err := r.RowsAffected()
-	return n > 0, err
-}
+func changedOne(rows result, err error) (bool, error) { return rows > 0, err }
 
 // flag is how a boolean is kept: one engine has no such type.
 func flag(b bool) int64 {

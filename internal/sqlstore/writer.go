@@ -2,9 +2,9 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -20,7 +20,6 @@ import (
 // interrupted rolls back every neighbour's change as well. Each act is a
 // savepoint, so that one that fails takes nobody along.
 type writer struct {
-	db      *sql.DB
 	tx      Tx
 	dialect *dialect
 	acts    chan *act
@@ -49,18 +48,13 @@ const (
 	givenUp
 )
 
-func newWriter(ctx context.Context, db *sql.DB, d *dialect) (*writer, error) {
-	conn, err := db.Conn(ctx)
-	if err != nil {
-		return nil, err
-	}
+func newWriter(k *conn, d *dialect) *writer {
 	w := &writer{
-		db: db, dialect: d,
-		tx:   Tx{conn: conn, dialect: d, stmts: make(map[string]*sql.Stmt), sets: make(map[apikey.Digest]bool)},
+		dialect: d, tx: Tx{conn: k, dialect: d, sets: make(map[apikey.Digest]bool)},
 		acts: make(chan *act, maxBatch), done: make(chan struct{}),
 	}
 	go w.run() // ends with close, which waits for it
-	return w, nil
+	return w
 }
 
 // write runs change as one act: all of it or nothing. A nil error means that
@@ -108,6 +102,7 @@ func (w *writer) submit(ctx context.Context, a *act) error {
 func (w *writer) run() {
 	defer close(w.done)
 	for first := range w.acts {
+		runtime.Gosched() // who is about to hand over an act does so now, and shares the commit
 		batch := []*act{first}
 	gather:
 		for len(batch) < maxBatch {
@@ -231,15 +226,13 @@ func (w *writer) close() error {
 	}
 	w.mu.Unlock()
 	<-w.done
-	return errors.Join(w.tx.close(), w.db.Close())
+	return w.tx.conn.close()
 }
 
-// Tx is the transaction that an act runs in. Its statements carry the writer's
-// own context.
+// Tx is the transaction that an act runs in. No context of a caller reaches its statements.
 type Tx struct {
-	conn    *sql.Conn
+	conn    *conn
 	dialect *dialect
-	stmts   map[string]*sql.Stmt
 	sets    map[apikey.Digest]bool // role sets that are known to be stored
 	current *act
 }
@@ -248,66 +241,28 @@ type Tx struct {
 // later write is answered. It must not write.
 func (tx *Tx) committed(f func()) { tx.current.committed = append(tx.current.committed, f) }
 
-// prepared keeps statements by text. Only constant texts go through it, so the map stays small.
-func (tx *Tx) prepared(query string) (*sql.Stmt, error) {
-	if s, ok := tx.stmts[query]; ok {
-		return s, nil
-	}
-	s, err := tx.conn.PrepareContext(context.Background(), tx.dialect.bind(query))
-	if err == nil {
-		tx.stmts[query] = s
-	}
-	return s, err
-}
-
-// close gives back the connection. It closes the statements first: an engine
-// whose connection closes with statements open neither cleans up nor lets go of its files.
-func (tx *Tx) close() error {
-	var errs []error
-	for _, s := range tx.stmts {
-		errs = append(errs, s.Close())
-	}
-	clear(tx.stmts)
-	return errors.Join(append(errs, tx.conn.Close())...)
-}
-
 // exec runs a statement whose text is a constant.
-func (tx *Tx) exec(query string, args ...any) (sql.Result, error) {
-	s, err := tx.prepared(query)
-	if err != nil {
-		return nil, err
-	}
-	return s.ExecContext(context.Background(), args...)
+func (tx *Tx) exec(query string, args ...any) (result, error) { return tx.conn.kept(query).exec(args) }
+
+// execOnce runs a statement whose text was assembled for this one act.
+func (tx *Tx) execOnce(query string, args ...any) (result, error) {
+	return tx.conn.once(query).exec(args)
 }
 
-// row runs a query of one row whose text is a constant.
-func (tx *Tx) row(query string, args ...any) scanner {
-	s, err := tx.prepared(query)
-	if err != nil {
-		return failedScan{err}
-	}
-	return s.QueryRowContext(context.Background(), args...)
-}
+// row runs a query of one row whose text is a constant. The caller scans it before the next statement.
+func (tx *Tx) row(query string, args ...any) row { return first(tx.query(query, args...)) }
 
 // query runs a query whose text is a constant. The caller closes the rows before the next statement.
-func (tx *Tx) query(query string, args ...any) (*sql.Rows, error) {
-	s, err := tx.prepared(query)
-	if err != nil {
-		return nil, err
-	}
-	return s.QueryContext(context.Background(), args...)
+func (tx *Tx) query(query string, args ...any) (*rows, error) {
+	return tx.conn.kept(query).query(context.Background(), args, func() {})
 }
 
 // queryOnce runs a query whose text was assembled for this one act.
-func (tx *Tx) queryOnce(query string, args ...any) (*sql.Rows, error) {
-	return tx.conn.QueryContext(context.Background(), tx.dialect.bind(query), args...)
+func (tx *Tx) queryOnce(query string, args ...any) (*rows, error) {
+	return tx.conn.once(query).query(context.Background(), args, func() {})
 }
 
 type scanner interface{ Scan(dest ...any) error }
-
-type failedScan struct{ err error }
-
-func (f failedScan) Scan(...any) error { return f.err }
 
 // texts appends the only column of a query to dest. Its text may be assembled.
 func (tx *Tx) texts(dest *[]string, query string, args ...any) error {
@@ -319,7 +274,7 @@ func (tx *Tx) texts(dest *[]string, query string, args ...any) error {
 }
 
 // scanTexts appends the only column of rows to dest and closes them.
-func scanTexts(rows *sql.Rows, dest *[]string) error {
+func scanTexts(rows *rows, dest *[]string) error {
 	defer rows.Close()
 	for rows.Next() {
 		var s string

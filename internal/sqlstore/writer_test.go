@@ -54,7 +54,7 @@ func queue(ctx context.Context, db *DB, changes ...func(*Tx) error) (results fun
 	}
 }
 
-// note writes a row that rows shows.
+// note writes a row that stored shows.
 func note(name string) func(*Tx) error {
 	return func(tx *Tx) error {
 		_, err := tx.exec(`INSERT INTO meta (name, value) VALUES ($1, '')`, name)
@@ -62,7 +62,7 @@ func note(name string) func(*Tx) error {
 	}
 }
 
-func rows(t *testing.T, db *DB) []string {
+func stored(t *testing.T, db *DB) []string {
 	t.Helper()
 	found := []string{}
 	r, err := db.query(context.Background(), `SELECT name FROM meta ORDER BY name`)
@@ -77,7 +77,7 @@ func rows(t *testing.T, db *DB) []string {
 
 func wantRows(t *testing.T, db *DB, want ...string) {
 	t.Helper()
-	if got := rows(t, db); !slices.Equal(got, want) {
+	if got := stored(t, db); !slices.Equal(got, want) {
 		t.Errorf("the store holds %q, want %q", got, want)
 	}
 }
@@ -120,7 +120,7 @@ func TestActsThatQueueUpShareATransaction(t *testing.T) {
 		for i := range acts {
 			acts[i] = func(tx *Tx) error {
 				order = append(order, fmt.Sprintf("act %d", i))
-				if seen := rows(t, db); len(seen) != 0 {
+				if seen := stored(t, db); len(seen) != 0 {
 					t.Errorf("while act %d runs, others see %q", i, seen)
 				}
 				tx.committed(func() {
@@ -129,7 +129,7 @@ func TestActsThatQueueUpShareATransaction(t *testing.T) {
 					if n := answered.Load(); n != 0 {
 						t.Errorf("%d callers were answered before act %d was reported", n, i)
 					}
-					if seen := rows(t, db); len(seen) != len(acts) {
+					if seen := stored(t, db); len(seen) != len(acts) {
 						t.Errorf("when act %d was reported, others see %q", i, seen)
 					}
 				})
@@ -240,7 +240,7 @@ func TestACallerThatGivesUp(t *testing.T) {
 			wantKinds(t, []error{db.write(ctx, note("given up"))}, "unavailable")
 			release()
 			all.Wait()
-			if got := rows(t, db); len(got) != cap(db.acts) || slices.Contains(got, "given up") {
+			if got := stored(t, db); len(got) != cap(db.acts) || slices.Contains(got, "given up") {
 				t.Errorf("the store holds %d rows, want %d and none that was given up", len(got), cap(db.acts))
 			}
 		})
@@ -405,7 +405,7 @@ func TestManyWritersAtOnce(t *testing.T) {
 					want = append(want, name)
 					mu.Unlock()
 				}
-				if err == nil && !slices.Contains(rows(t, db), name) {
+				if err == nil && !slices.Contains(stored(t, db), name) {
 					t.Errorf("%s was acknowledged, and is not there", name)
 				}
 				runtime.Gosched()
@@ -414,7 +414,7 @@ func TestManyWritersAtOnce(t *testing.T) {
 	}
 	all.Wait()
 	slices.Sort(want)
-	if got := rows(t, db); !slices.Equal(got, want) {
+	if got := stored(t, db); !slices.Equal(got, want) {
 		t.Errorf("the store holds %d rows, and %d were acknowledged:\n%s\n%s", len(got), len(want), strings.Join(got, " "), strings.Join(want, " "))
 	}
 }

@@ -77,6 +77,7 @@ func open(ctx context.Context, cfg *config.Config) (_ *rooms, err error) {
 // made at the first start) goes to out, the log to log. A nil error means that
 // everything was stopped as it should be.
 func Run(ctx context.Context, cfg *config.Config, out io.Writer, log *slog.Logger) (err error) {
+	defer tuneCollector()()
 	if cfg.File == "" {
 		log.Info("there is no settings file", "looked_in", absolute(cfg.Dir))
 	} else {

@@ -64,8 +64,8 @@ func openTable(path string) (*sql.DB, error) {
 	return db, err
 }
 
-const insertKey = `INSERT INTO api_keys (id, type, name, username, realm, realm_type, hash, created_at, expires_at, invalidated_at, roles, limited_by, metadata, owner_metadata)
-	VALUES (?, 'rest', ?, ?, ?, ?, ?, ?, NULL, NULL, ?, ?, '{}', '{"_reserved":true}')`
+const insertKey = `INSERT INTO api_keys (id, type, name, username, realm, realm_type, hash, created_at, expires_at, roles, limited_by, metadata, owner_metadata)
+	VALUES (?, 'rest', ?, ?, ?, ?, ?, ?, NULL, ?, ?, '{}', '{"_reserved":true}')`
 
 var ids atomic.Int64
 

@@ -9,6 +9,7 @@ package cache
 import (
 	"context"
 	"hash/maphash"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -143,7 +144,10 @@ func (s *shard) loaded() {
 // load that began before the call is kept for them.
 func (c *Cache[V]) Kill(keys ...string) {
 	rev := c.next.Add(1)
-	for _, key := range keys {
+	for i, key := range keys {
+		if i%1000 == 999 {
+			runtime.Gosched() // a mass of them would keep a processor to itself
+		}
 		s := &c.shards[maphash.String(c.seed, key)%uint64(len(c.shards))]
 		s.mu.Lock()
 		if c.entries != nil {

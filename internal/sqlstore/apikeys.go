@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -26,14 +25,17 @@ func (d *DB) InsertAPIKey(ctx context.Context, k apikey.Key, sets ...apikey.Role
 	// The key comes first: it alone can be refused, and then nothing is done.
 	return d.writeFirst(ctx, func(tx *Tx) error {
 		_, err := tx.exec(`
-			INSERT INTO api_keys (id, type, name, username, realm, realm_type, hash, created_at, expires_at, invalidated_at, roles, limited_by, metadata,
+			INSERT INTO api_keys (id, type, name, username, realm, realm_type, hash, created_at, expires_at, roles, limited_by, metadata,
 				owner_name, owner_email, owner_metadata)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
 			k.ID, string(k.Type), k.Name, k.Owner.Username, k.Owner.Realm, k.Owner.RealmType, k.Hash,
-			k.CreatedAt.UnixMilli(), millis(k.ExpiresAt), millis(k.InvalidatedAt), k.Roles[:], limitedBy, string(k.Metadata),
+			k.CreatedAt.UnixMilli(), millis(k.ExpiresAt), k.Roles[:], limitedBy, string(k.Metadata),
 			k.Owner.FullName, k.Owner.Email, string(k.Owner.Metadata))
 		if d.taken(err) {
 			return fault.Wrap(err, fault.Conflict, "api key [%s] already exists", k.ID)
+		}
+		if err == nil && !k.InvalidatedAt.IsZero() {
+			err = tx.invalidate([]string{k.ID}, k.InvalidatedAt)
 		}
 		for _, s := range sets {
 			if err == nil {
@@ -66,8 +68,10 @@ const maxKnownSets = 10_000
 
 const selectKeys = `
 	SELECT id, type, name, username, realm, realm_type, hash, created_at, expires_at, invalidated_at, roles, limited_by, metadata,
-		owner_name, owner_email, owner_metadata
-	FROM api_keys`
+		owner_name, owner_email, owner_metadata` + fromKeys
+
+// fromKeys are the keys with what became of them.
+const fromKeys = ` FROM api_keys LEFT JOIN invalidated_keys ON key_id = id`
 
 func scanKey(row scanner) (apikey.Key, error) {
 	var k apikey.Key
@@ -153,19 +157,19 @@ func (d *DB) InvalidateAPIKeys(ctx context.Context, sel apikey.Selector, restOnl
 		for _, w := range where(sel) {
 			if len(sel.IDs) > 0 {
 				before := w.clone().add("invalidated_at IS NOT NULL")
-				if err := tx.texts(&found.Before, `SELECT id FROM api_keys`+before.String(), before.args...); err != nil {
+				if err := tx.texts(&found.Before, `SELECT id`+fromKeys+before.String(), before.args...); err != nil {
 					return err
 				}
 			}
 			w.add("invalidated_at IS NULL")
 			if restOnly {
 				others := w.clone().add("type <> %s", string(apikey.REST))
-				if err := tx.texts(&found.NotReached, `SELECT id FROM api_keys`+others.String(), others.args...); err != nil {
+				if err := tx.texts(&found.NotReached, `SELECT id`+fromKeys+others.String(), others.args...); err != nil {
 					return err
 				}
 				w.add("type = %s", string(apikey.REST))
 			}
-			if err := tx.texts(&found.IDs, `SELECT id FROM api_keys`+w.String(), w.args...); err != nil {
+			if err := tx.texts(&found.IDs, `SELECT id`+fromKeys+w.String(), w.args...); err != nil {
 				return err
 			}
 		}
@@ -184,33 +188,52 @@ func (d *DB) InvalidateAPIKeys(ctx context.Context, sel apikey.Selector, restOnl
 	return found, nil
 }
 
-// invalidate marks keys that are known to be live. A mass of them goes in
-// steps: one statement over all would keep a processor to itself for as long as
-// it takes, and authentication would wait.
+// invalidate marks keys that are known to be live. A mass of them goes in steps
+// with pauses: whoever authenticates meanwhile finds a processor free.
 func (tx *Tx) invalidate(ids []string, at time.Time) error {
-	if len(ids) == 1 {
-		_, err := tx.exec(`UPDATE api_keys SET invalidated_at = $1 WHERE id = $2`, at.UnixMilli(), ids[0])
-		return err
-	}
+	args := make([]any, 0, 1+min(len(ids), invalidationStep))
 	for step := range slices.Chunk(ids, invalidationStep) {
-		c := &condition{args: []any{at.UnixMilli()}}
-		c.oneOf("id", step)
-		update := `UPDATE api_keys SET invalidated_at = $1` + c.String()
+		args = append(args[:0], at.UnixMilli())
+		for _, id := range step {
+			args = append(args, id)
+		}
 		var err error
-		if len(step) == invalidationStep {
-			_, err = tx.exec(update, c.args...) // the same text for every full step
-		} else {
-			_, err = tx.execOnce(update, c.args...)
+		switch len(step) {
+		case invalidationStep:
+			_, err = tx.exec(invalidateStep, args...)
+		case 1:
+			_, err = tx.exec(invalidateOne, args...)
+		default:
+			_, err = tx.execOnce(invalidateText(len(step)), args...)
 		}
 		if err != nil {
 			return err
 		}
-		runtime.Gosched()
+		if len(step) < len(ids) {
+			time.Sleep(invalidationPause)
+		}
 	}
 	return nil
 }
 
-const invalidationStep = 500 // keys, about two milliseconds of work
+const (
+	invalidationStep  = 100 // keys, about 200 microseconds of work
+	invalidationPause = 50 * time.Microsecond
+)
+
+var invalidateStep, invalidateOne = invalidateText(invalidationStep), invalidateText(1)
+
+func invalidateText(n int) string {
+	b := strings.Builder{}
+	b.WriteString(`INSERT INTO invalidated_keys (key_id, invalidated_at) VALUES `)
+	for i := range n {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		fmt.Fprintf(&b, "($%d,$1)", i+2)
+	}
+	return b.String()
+}
 
 // fewIDs are so few that looking for them is not worth a read of its own.
 const fewIDs = 100
@@ -234,7 +257,10 @@ func (d *DB) existing(ctx context.Context, ids []string) ([]string, error) {
 // PurgeAPIKeys implements apikey.Store.
 func (d *DB) PurgeAPIKeys(ctx context.Context, before time.Time, limit int) ([]string, error) {
 	// Finding them reads the whole table, so it happens outside the writer; none of them can come back to life.
-	rows, err := d.query(ctx, `SELECT id FROM api_keys WHERE expires_at <= $1 OR invalidated_at <= $1 LIMIT $2`, before.UnixMilli(), limit)
+	rows, err := d.query(ctx, `
+		SELECT key_id FROM invalidated_keys WHERE invalidated_at <= $1
+		UNION SELECT id FROM api_keys WHERE expires_at <= $1
+		LIMIT $2`, before.UnixMilli(), limit)
 	if err != nil {
 		return nil, err
 	}
@@ -245,8 +271,15 @@ func (d *DB) PurgeAPIKeys(ctx context.Context, before time.Time, limit int) ([]s
 	var ids []string
 	err = d.write(ctx, func(tx *Tx) error {
 		for _, w := range where(apikey.Selector{IDs: found}) {
-			w.add("(expires_at <= %[1]s OR invalidated_at <= %[1]s)", before.UnixMilli())
+			w.add("(expires_at <= %[1]s OR EXISTS (SELECT 1 FROM invalidated_keys WHERE key_id = id AND invalidated_at <= %[1]s))", before.UnixMilli())
 			if err := tx.texts(&ids, `DELETE FROM api_keys`+w.String()+` RETURNING id`, w.args...); err != nil {
+				return err
+			}
+		}
+		for chunk := range slices.Chunk(ids, maxIDs) {
+			c := &condition{}
+			c.oneOf("key_id", chunk)
+			if _, err := tx.execOnce(`DELETE FROM invalidated_keys`+c.String(), c.args...); err != nil {
 				return err
 			}
 		}

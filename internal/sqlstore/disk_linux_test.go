@@ -73,7 +73,7 @@ func TestAFullDisk(t *testing.T) {
 	for i := range 6 {
 		all.Go(func() {
 			for j := 0; ; j++ {
-				id := fmt.Sprintf("k-%d-%03d", i, j)
+				id := fmt.Sprintf("k-%d-%03d", i, j) + strings.Repeat("-", 500) // invalidating them all takes more than a page
 				err := db.InsertAPIKey(t.Context(), wide(id))
 				mu.Lock()
 				if err == nil {

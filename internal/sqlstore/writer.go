@@ -273,10 +273,15 @@ func (tx *Tx) texts(dest *[]string, query string, args ...any) error {
 	return scanTexts(rows, dest)
 }
 
+const manyTexts = 200 // rows between two turns of others
+
 // scanTexts appends the only column of rows to dest and closes them.
 func scanTexts(rows *rows, dest *[]string) error {
 	defer rows.Close()
 	for rows.Next() {
+		if len(*dest)%manyTexts == manyTexts-1 {
+			runtime.Gosched() // a mass of them would keep a processor to itself
+		}
 		var s string
 		if err := rows.Scan(&s); err != nil {
 			return err

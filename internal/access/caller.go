@@ -25,6 +25,12 @@ type Realm struct{ Name, Type string }
 // for them, and the owner's realm of a key that an API key made.
 var APIKeyRealm = Realm{"_es_api_key", "_es_api_key"}
 
+// ServiceAccountRealm is the pseudo realm of service accounts. It owns what they make.
+var ServiceAccountRealm = Realm{serviceAccounts, serviceAccounts}
+
+// AnonymousRealm is the pseudo realm of who sends no credential.
+var AnonymousRealm = Realm{"__anonymous", "__anonymous"}
+
 // Subject is somebody who proved who they are, or whom such a one runs as.
 type Subject struct {
 	Username string
@@ -35,12 +41,21 @@ type Subject struct {
 	// Realm is the realm that holds the user; of an API key the realm of its
 	// owner, which decides what it owns.
 	Realm       Realm
-	APIKey      *APIKey // set when the subject is an API key
+	APIKey      *APIKey         // set when the subject is an API key
+	Service     *ServiceAccount // set when the subject is a service account
 	Permissions Permissions
 }
 
 // APIKey tells which API key a subject is.
 type APIKey struct{ ID, Name string }
+
+// ServiceAccount is what a service account has in place of roles, and the token
+// that it showed.
+type ServiceAccount struct {
+	Snapshot  RoleSet // its one descriptor, as a key that it makes keeps it
+	TokenName string
+	TokenType string // _service_account_index or _service_account_file
+}
 
 // Caller is who makes a request. Its zero value may do nothing.
 type Caller struct {
@@ -50,6 +65,12 @@ type Caller struct {
 	// RunAsUnknown is set when By named a user who does not exist: Subject has
 	// only that name, and every request is refused as a run-as that is not allowed.
 	RunAsUnknown bool
+	// TicketReply is for the client that showed a Kerberos ticket with the request:
+	// it goes back with the answer. nil: nothing does.
+	TicketReply []byte
+	// Challenged is set when a refusal asks for a credential: it is
+	// fault.Unauthenticated then, and not fault.Forbidden.
+	Challenged bool
 
 	shown atomic.Pointer[[]byte]
 }
@@ -75,6 +96,13 @@ func (c *Caller) Shown(render func(*Caller) ([]byte, error)) ([]byte, error) {
 
 // shownOnce marks a caller that was shown, and not kept.
 var shownOnce []byte
+
+// IgnoresRunAs reports whether a wish to run as somebody says nothing of c: of
+// who sent no credential, of service accounts, and of who runs as somebody
+// already (spec/http.md 12.4).
+func (c *Caller) IgnoresRunAs() bool {
+	return c.By != nil || c.Realm == AnonymousRealm || c.Realm == ServiceAccountRealm && c.APIKey == nil
+}
 
 // Owns reports whether a thing of the given owner is the caller's own
 // (spec/api-keys.md 0.4).

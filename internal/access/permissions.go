@@ -38,6 +38,10 @@ func NewPermissions(effective, missing []string, sides ...*Role) Permissions {
 	return Permissions{&permissions{sortedSet(effective), sortedSet(missing), sides}}
 }
 
+// Same reports whether p and q are one and the same result of resolving roles,
+// not merely alike.
+func (p Permissions) Same(q Permissions) bool { return slices.Equal(p.sides, q.sides) }
+
 func sortedSet(names []string) []string { return slices.Compact(slices.Sorted(slices.Values(names))) }
 
 // Request is what privileges look at.
@@ -139,7 +143,7 @@ func (c *Caller) mayRunAs() bool {
 }
 
 // Authorize returns nil if c may make the request, else fault.Forbidden with the
-// sentence of spec/identity.md 9.2. A run-as that is not allowed is refused
+// sentence of spec/identity.md 9.2; see also Challenged. A run-as that is not allowed is refused
 // before the action is looked at.
 func (c *Caller) Authorize(r Request) error {
 	if c.Allows(r) {
@@ -157,11 +161,15 @@ func (c *Caller) Authorize(r Request) error {
 	if c.By != nil {
 		who += " run as [" + c.Username + "]"
 	}
-	return forbidden(c.Permissions, "action [%s] is unauthorized for %s%s%s", r.Action, who, c.roles(), c.Permissions.grantedBy(r))
+	refusal := forbidden(c.Permissions, "action [%s] is unauthorized for %s%s%s", r.Action, who, c.roles(), c.Permissions.grantedBy(r))
+	if c.Challenged {
+		refusal.Kind = fault.Unauthenticated
+	}
+	return refusal
 }
 
 // forbidden shows a workflow restriction as the cause, if there is one.
-func forbidden(p Permissions, format string, args ...any) error {
+func forbidden(p Permissions, format string, args ...any) *fault.Error {
 	refusal := fault.New(fault.Forbidden, format, args...)
 	if why := p.restricted(); why != nil {
 		return refusal.Because(why)
@@ -169,7 +177,7 @@ func forbidden(p Permissions, format string, args ...any) error {
 	return refusal
 }
 
-// serviceAccounts is the type of the realm of service accounts.
+// serviceAccounts is the name and the type of the realm of service accounts.
 const serviceAccounts = "_service_account"
 
 // who names s in a refusal.

@@ -45,19 +45,27 @@ func (s *Service) Create(ctx context.Context, by *access.Caller, req CreateReque
 	if err := s.disabled(); err != nil {
 		return Created{}, err
 	}
-	if by.APIKey != nil {
+	return s.issueTo(ctx, &by.Subject, assigned, req)
+}
+
+// issueTo makes a key that belongs to owner, who can do no more with it than without.
+func (s *Service) issueTo(ctx context.Context, owner *access.Subject, assigned RoleSet, req CreateRequest) (Created, error) {
+	if owner.APIKey != nil {
 		if err := derivable(req.Roles); err != nil {
 			return Created{}, err
 		}
-		owner := by.Subject
-		owner.Realm = access.APIKeyRealm
-		return s.issue(ctx, &owner, nothing, assigned, req)
+		key := *owner
+		key.Realm = access.APIKeyRealm
+		return s.issue(ctx, &key, nothing, assigned, req)
 	}
-	snapshot, err := s.roles.Snapshot(ctx, by.Roles)
+	if owner.Service != nil {
+		return s.issue(ctx, owner, owner.Service.Snapshot, assigned, req)
+	}
+	snapshot, err := s.roles.Snapshot(ctx, owner.Roles)
 	if err != nil {
 		return Created{}, err
 	}
-	return s.issue(ctx, &by.Subject, snapshot, assigned, req)
+	return s.issue(ctx, owner, snapshot, assigned, req)
 }
 
 // derivable allows an API key to make keys that can do nothing (spec/api-keys.md 2.1).

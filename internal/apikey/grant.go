@@ -38,11 +38,7 @@ func (s *Service) Grant(ctx context.Context, by *access.Caller, req GrantRequest
 	if err != nil {
 		return Created{}, err
 	}
-	snapshot, err := s.roles.Snapshot(ctx, grantee.Roles)
-	if err != nil {
-		return Created{}, err
-	}
-	return s.issue(ctx, grantee, snapshot, assigned, req.Key)
+	return s.issueTo(ctx, grantee, assigned, req.Key)
 }
 
 func (r GrantRequest) problems() (p fault.Problems) {
@@ -82,21 +78,26 @@ var runAsRequest = access.Request{Action: "cluster:admin/xpack/security/user/aut
 // grantee returns who becomes the owner.
 func (s *Service) grantee(ctx context.Context, req GrantRequest) (*access.Subject, error) {
 	failed := fault.New(fault.Forbidden, "the credentials of the grant could not be authenticated")
-	if req.Type == "access_token" {
-		return nil, failed.Because(fault.New(fault.Unauthenticated, "the access token is invalid or has expired"))
-	}
-	u, err := s.users.Authenticate(ctx, req.Username, req.Password)
+	holder, err := s.holderOf(ctx, req)
 	if fault.KindOf(err) == fault.Unauthenticated {
 		return nil, failed.Because(err)
 	}
-	if err != nil || req.RunAs == "" {
-		return &u, err
-	}
-	if !s.o.RunAs {
-		return nil, fault.New(fault.Status, "[run_as] cannot be used: it is switched off by [xpack.security.authc.run_as.enabled]")
-	}
-	if u.Permissions, err = s.roles.Permissions(ctx, u.Roles); err != nil {
+	if err != nil {
 		return nil, err
+	}
+	u := holder.Subject
+	switch {
+	case req.RunAs == "":
+		return &u, nil
+	case !s.o.RunAs:
+		return nil, fault.New(fault.Status, "[run_as] cannot be used: it is switched off by [xpack.security.authc.run_as.enabled]")
+	case holder.IgnoresRunAs():
+		return nil, fault.New(fault.Status, "[run_as] cannot be used with the credentials of the grant: they run as nobody else")
+	}
+	if req.Type == "password" {
+		if u.Permissions, err = s.roles.Permissions(ctx, u.Roles); err != nil {
+			return nil, err
+		}
 	}
 	target, err := s.users.Lookup(ctx, req.RunAs)
 	caller := access.Caller{Subject: target, Type: access.ByRealm, By: &u}
@@ -114,4 +115,21 @@ func (s *Service) grantee(ctx context.Context, req GrantRequest) (*access.Subjec
 		return nil, err
 	}
 	return &caller.Subject, caller.Authorize(runAsRequest)
+}
+
+// holderOf returns who presents the credentials of a grant. The permissions of
+// who presents a password are not filled in.
+func (s *Service) holderOf(ctx context.Context, req GrantRequest) (*access.Caller, error) {
+	if req.Type == "access_token" {
+		if s.tokens == nil {
+			return nil, fault.New(fault.Unauthenticated, "access tokens are switched off")
+		}
+		c, err := s.tokens.Verify(ctx, req.AccessToken)
+		if fault.KindOf(err) == fault.Unauthenticated {
+			err = fault.Wrap(err, fault.Unauthenticated, "the access token is invalid or has expired")
+		}
+		return c, err
+	}
+	u, err := s.users.Authenticate(ctx, req.Username, req.Password)
+	return &access.Caller{Subject: u, Type: access.ByRealm}, err
 }

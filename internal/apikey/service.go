@@ -23,6 +23,12 @@ type Users interface {
 	Lookup(ctx context.Context, username string) (access.Subject, error)
 }
 
+// Tokens finds whom a key is granted to by an access token.
+type Tokens interface {
+	// Verify returns the caller that holds a token, or fault.Unauthenticated.
+	Verify(ctx context.Context, text string) (*access.Caller, error)
+}
+
 // Roles resolves role names.
 type Roles interface {
 	// Snapshot returns the descriptors of those names that exist, without
@@ -48,11 +54,12 @@ type Options struct {
 // Service is the API key domain. It owns the cache of loaded keys, because it
 // is also what makes an entry in that cache wrong.
 type Service struct {
-	store Store
-	users Users
-	roles Roles
-	o     Options
-	keys  *cache.Cache[*loaded]
+	store  Store
+	users  Users
+	roles  Roles
+	tokens Tokens // nil: no token is accepted
+	o      Options
+	keys   *cache.Cache[*loaded]
 	// By digests, so no entry can become wrong.
 	sets   *cache.Cache[*roleSet]
 	rights *cache.Cache[access.Permissions]
@@ -74,6 +81,10 @@ func New(store Store, users Users, roles Roles, o Options) *Service {
 		rights: cache.New[access.Permissions](cache.Options{Max: maxRoleSets, TTL: documentTTL, Now: o.Now}),
 	}
 }
+
+// GrantBy has grants accept the access tokens that t verifies. It comes before
+// the first request.
+func (s *Service) GrantBy(t Tokens) { s.tokens = t }
 
 const actions = "cluster:admin/xpack/security/api_key/"
 

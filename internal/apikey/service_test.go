@@ -335,6 +335,32 @@ func TestSwitchedOff(t *testing.T) {
 	}
 }
 
+// What a key vouches for ends when the key does, and where there are no keys.
+func TestHolder(t *testing.T) {
+	store := openStore(t)
+	s, by := newService(store), caller(t, "u", "manage_api_key")
+	k := create(t, s, by, "n")
+	verified, err := s.Verify(t.Context(), k.ID, k.Secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, err := s.Holder(t.Context(), k.ID); err != nil || c != verified {
+		t.Errorf("Holder = %+v, %v; want the caller of the key", c, err)
+	}
+	off := newService(store, func(o *apikey.Options) { o.Enabled = false })
+	_, switchedOff := off.Holder(t.Context(), k.ID)
+	_, unknown := s.Holder(t.Context(), "unknown")
+	if _, err := s.Invalidate(t.Context(), by, apikey.InvalidateRequest{IDs: []string{k.ID}}); err != nil {
+		t.Fatal(err)
+	}
+	_, invalidated := s.Holder(t.Context(), k.ID)
+	for what, err := range map[string]error{"switched off": switchedOff, "unknown": unknown, "invalidated": invalidated} {
+		if fault.KindOf(err) != fault.Unauthenticated {
+			t.Errorf("%s: %v; want Unauthenticated", what, err)
+		}
+	}
+}
+
 // AK-101 AK-102: manage_api_key reaches REST keys only, manage_security both.
 func TestCrossClusterKeys(t *testing.T) {
 	store := openStore(t)

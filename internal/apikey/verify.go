@@ -3,7 +3,6 @@ package apikey
 import (
 	"context"
 	"encoding/json"
-	"sync/atomic"
 	"unique"
 
 	"latchkey/internal/access"
@@ -17,17 +16,8 @@ type loaded struct {
 	caller    access.Caller
 	key       access.APIKey
 	expiresAt int64 // epoch milliseconds, 0 for never
-	slow      *slow // the stored form, if digest is not
-	digest    secret.Digest
+	secret    secret.Stored
 	typ       Type
-}
-
-// slow is a stored form that takes long to judge.
-type slow struct {
-	stored string
-	// right and wrong are the last secrets that it accepted and refused, so that
-	// either is judged slowly once.
-	right, wrong atomic.Pointer[secret.Digest]
 }
 
 // Verify returns the caller that holds the given id and secret. A pair that
@@ -39,6 +29,27 @@ func (s *Service) Verify(ctx context.Context, id, text string) (*access.Caller, 
 	if secret.DamagedKey(id, text) {
 		return nil, wrongCredentials("invalid credentials for API key [%s]", id)
 	}
+	return s.holder(ctx, id, func(k *loaded) error {
+		ok, err := k.secret.Matches(ctx, text)
+		if err == nil && !ok {
+			err = wrongCredentials("invalid credentials for API key [%s]", id)
+		}
+		return err
+	})
+}
+
+// Holder returns the caller that holds the key with the given id, for who has
+// proven that before: with a token that the key made. It is [Service.Verify]
+// without the secret.
+func (s *Service) Holder(ctx context.Context, id string) (*access.Caller, error) {
+	if !s.o.Enabled {
+		return nil, wrongCredentials("API keys are switched off")
+	}
+	return s.holder(ctx, id, func(*loaded) error { return nil })
+}
+
+// holder returns the caller of a key that is alive and passes the check.
+func (s *Service) holder(ctx context.Context, id string, check func(*loaded) error) (*access.Caller, error) {
 	for range 3 {
 		e := s.keys.Get(id)
 		if e == nil {
@@ -48,12 +59,10 @@ func (s *Service) Verify(ctx context.Context, id, text string) (*access.Caller, 
 			}
 		}
 		k := e.Value
-		ok, err := k.matches(ctx, text)
-		switch {
-		case err != nil:
+		if err := check(k); err != nil {
 			return nil, err
-		case !ok:
-			return nil, wrongCredentials("invalid credentials for API key [%s]", id)
+		}
+		switch {
 		case k.typ != REST:
 			return nil, &fault.Error{
 				Kind:       fault.Unauthenticated,
@@ -104,10 +113,7 @@ func (s *Service) load(ctx context.Context, id string) (*loaded, error) {
 		if !k.ExpiresAt.IsZero() {
 			l.expiresAt = k.ExpiresAt.UnixMilli()
 		}
-		var fast bool
-		if l.digest, fast = secret.ParseDigest(k.Hash); !fast {
-			l.slow = &slow{stored: k.Hash}
-		}
+		l.secret.Set(k.Hash)
 		return l, nil
 	}
 }
@@ -158,31 +164,4 @@ func (s *Service) permissions(ctx context.Context, k Key) (access.Permissions, e
 		}
 	}
 	return e.Value, nil
-}
-
-func (k *loaded) matches(ctx context.Context, text string) (bool, error) {
-	if k.slow == nil {
-		return k.digest.Matches(text), nil
-	}
-	return k.slow.matches(ctx, text)
-}
-
-func (s *slow) matches(ctx context.Context, text string) (bool, error) {
-	if d := s.right.Load(); d != nil && d.Matches(text) {
-		return true, nil
-	}
-	if d := s.wrong.Load(); d != nil && d.Matches(text) {
-		return false, nil
-	}
-	ok, err := secret.Verify(ctx, s.stored, text)
-	if err != nil {
-		return false, err
-	}
-	d := secret.NewDigest(text)
-	if ok {
-		s.right.Store(&d)
-	} else {
-		s.wrong.Store(&d)
-	}
-	return ok, nil
 }

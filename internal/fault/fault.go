@@ -27,6 +27,7 @@ const (
 	Refused                     // numbered rules that only the stored state could break
 	Disabled                    // the feature is switched off
 	Status                      // a refusal of 400 that has no better name
+	Security                    // a refusal of 400 by the security features themselves: no token was ever issued
 	Unauthenticated             // no credential, or one that does not verify
 	Forbidden                   // the caller is known and may not do this
 	NotFound                    // the thing named does not exist
@@ -52,7 +53,7 @@ type Error struct {
 	Fields []Field // in the order they are shown
 	Shown  *Error  // the typed cause that the caller may see
 	// Challenges names the schemes that an Unauthenticated answer offers
-	// ("Basic"); nil offers all that are switched on.
+	// ("Basic"), or holds whole challenges; nil offers all that are switched on.
 	Challenges []string
 	cause      error
 }

@@ -150,11 +150,14 @@ func (s *Service) load(ctx context.Context, username string) (*account, error) {
 	if s.isReserved(username) {
 		return s.loadReserved(ctx, username)
 	}
+	if s.isAnonymous(username) { // nobody logs in or runs as it
+		return nil, fault.New(fault.NotFound, "user [%s] not found", username)
+	}
 	a, err := s.store.User(ctx, username)
 	if err != nil {
 		return nil, err
 	}
-	return &account{subject: a.subject(s.native), hash: a.Hash, enabled: a.Enabled}, nil
+	return &account{subject: s.known(a.User, s.native), hash: a.Hash, enabled: a.Enabled}, nil
 }
 
 func (s *Service) loadReserved(ctx context.Context, username string) (*account, error) {
@@ -165,7 +168,7 @@ func (s *Service) loadReserved(ctx context.Context, username string) (*account, 
 	} else if err != nil {
 		return nil, err
 	}
-	a := &account{subject: u.subject(ReservedRealm), hash: state.Hash, enabled: state.Enabled}
+	a := &account{subject: s.known(u, ReservedRealm), hash: state.Hash, enabled: state.Enabled}
 	if username == Elastic && (state.Hash == "" || state.Generated) {
 		switch {
 		case !s.bootstrap.IsZero():
@@ -177,6 +180,12 @@ func (s *Service) loadReserved(ctx context.Context, username string) (*account, 
 		}
 	}
 	return a, nil
+}
+
+// known is the subject of a user who logs in or is run as.
+func (s *Service) known(u User, realm access.Realm) access.Subject {
+	u.Roles = s.WithAnonymous(u.Roles)
+	return u.subject(realm)
 }
 
 func (u User) subject(realm access.Realm) access.Subject {

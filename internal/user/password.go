@@ -25,6 +25,9 @@ func (s *Service) ChangePassword(ctx context.Context, by *access.Caller, usernam
 	if err := by.Authorize(access.Request{Action: actionChangePassword, Self: self}); err != nil {
 		return err
 	}
+	if s.isAnonymous(username) {
+		return fault.Problems{"user [" + username + "] is anonymous and has no password"}.Err(fault.Invalid)
+	}
 	err := s.SetPassword(ctx, username, p)
 	if fault.KindOf(err) == fault.NotFound {
 		return fault.Problems{"user [" + username + "] does not exist, so its password cannot be changed"}.Err(fault.Refused)

@@ -49,6 +49,30 @@ func (s *Service) isReserved(username string) bool {
 	return ok
 }
 
+func (s *Service) hasAnonymous() bool { return len(s.anonymous.Roles) > 0 }
+
+func (s *Service) isAnonymous(username string) bool {
+	return s.hasAnonymous() && s.anonymous.Username == username
+}
+
+// Anonymous returns who makes the requests without a credential; ok is false if
+// such requests are refused. The subject's permissions are not filled in.
+func (s *Service) Anonymous() (a access.Subject, ok bool) {
+	return s.anonymous.subject(access.AnonymousRealm), s.hasAnonymous()
+}
+
+// WithAnonymous returns the roles of somebody who was assigned the given ones:
+// what requests without a credential may do, everybody may who logs in.
+func (s *Service) WithAnonymous(roles []string) []string {
+	all := slices.Clip(roles)
+	for _, r := range s.anonymous.Roles {
+		if !slices.Contains(all, r) {
+			all = append(all, r)
+		}
+	}
+	return all
+}
+
 // internal are names that the original uses for itself. Nobody logs in as one
 // of them, and no user can be made with such a name.
 var internal = []string{"_system", "_xpack", "_xpack_security"}

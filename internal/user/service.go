@@ -3,6 +3,8 @@ package user
 import (
 	"cmp"
 	"context"
+	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -53,6 +55,15 @@ type Options struct {
 	// (...native.<name>.authentication.enabled: false).
 	LookupOnly bool
 
+	// Anonymous is the user of requests without a credential, and AnonymousRoles
+	// what they may do, as everybody who logs in. Without roles there is none.
+	Anonymous      string
+	AnonymousRoles []string
+
+	// OtherRealms names the realms of other rooms. Those keep nothing of users, so
+	// to clear one is to clear what is kept here of the users it looks up.
+	OtherRealms []string
+
 	// CacheTTL and CacheMax bound what is kept of users who logged in or were
 	// looked up. The TTL bounds memory: whoever changes a user evicts it before
 	// the answer. 0 keeps nothing.
@@ -70,6 +81,8 @@ type Service struct {
 	lookupOnly  bool
 	bootstrap   secret.Secret
 	autoconf    string
+	anonymous   User // without roles: there is none
+	otherRealms []string
 	cache       *cache.Cache[*account]
 
 	// Hashes that the start does not wait for.
@@ -99,13 +112,19 @@ func (l *lazyHash) of(ctx context.Context, h *secret.Hasher, password string) (s
 }
 
 // New returns a Service. It fails if the hash of the automatic configuration is
-// of no kind that a user may have.
+// of no kind that a user may have, or the anonymous user has the name of another.
 func New(o Options) (*Service, error) {
 	s := &Service{
 		store: o.Store, hasher: o.Hasher, reservedOff: o.ReservedDisabled,
 		native:    access.Realm{Name: cmp.Or(o.RealmName, "default_native"), Type: nativeType},
-		nativeOff: o.NativeDisabled, lookupOnly: o.LookupOnly,
+		nativeOff: o.NativeDisabled, lookupOnly: o.LookupOnly, otherRealms: o.OtherRealms,
 		cache: cache.New[*account](cache.Options{Max: o.CacheMax, TTL: o.CacheTTL, Now: o.Now}),
+	}
+	if len(o.AnonymousRoles) > 0 {
+		s.anonymous = User{Username: o.Anonymous, Roles: o.AnonymousRoles, Metadata: json.RawMessage(`{"_reserved":true}`), Enabled: true}
+		if s.isReserved(o.Anonymous) || isInternal(o.Anonymous) {
+			return nil, fmt.Errorf("the anonymous user cannot be called %q, since a built-in user is", o.Anonymous)
+		}
 	}
 	switch {
 	case !o.Bootstrap.IsZero():
@@ -170,12 +189,15 @@ func (s *Service) Get(ctx context.Context, by *access.Caller, names []string) ([
 			}
 		}
 	}
+	if s.hasAnonymous() && (len(names) == 0 || slices.Contains(names, s.anonymous.Username)) {
+		users = append(users, s.anonymous)
+	}
 	natives, err := s.store.Users(ctx, names)
 	if err != nil {
 		return nil, err
 	}
 	for _, u := range natives {
-		if !s.isReserved(u.Username) { // made while the name was ordinary
+		if !s.isReserved(u.Username) && !s.isAnonymous(u.Username) { // made while the name was ordinary
 			users = append(users, u)
 		}
 	}
@@ -192,6 +214,8 @@ func (s *Service) Delete(ctx context.Context, by *access.Caller, username string
 	switch {
 	case s.isReserved(username):
 		return false, fault.New(fault.Argument, "user [%s] is reserved and cannot be deleted", username)
+	case s.isAnonymous(username):
+		return false, fault.New(fault.Argument, "user [%s] is anonymous and cannot be deleted", username)
 	case isInternal(username):
 		return false, fault.New(fault.Argument, "user [%s] is internal", username)
 	}
@@ -208,6 +232,9 @@ func (s *Service) SetEnabled(ctx context.Context, by *access.Caller, username st
 	}
 	if username == by.Username && s.manages(by) {
 		return fault.New(fault.Argument, "users may not enable or disable themselves, and [%s] is you", username)
+	}
+	if s.isAnonymous(username) {
+		return fault.New(fault.Argument, "user [%s] is anonymous and can be neither enabled nor disabled", username)
 	}
 	var err error
 	if s.isReserved(username) {
@@ -235,7 +262,7 @@ func (s *Service) ClearCache(_ context.Context, by *access.Caller, realms, names
 		return err
 	}
 	unknown := slices.DeleteFunc(slices.Clone(realms), func(r string) bool {
-		return r == "*" || r == "_all" || r == s.native.Name || r == ReservedRealm.Name
+		return r == "*" || r == "_all" || r == s.native.Name || r == ReservedRealm.Name || slices.Contains(s.otherRealms, r)
 	})
 	switch {
 	case len(unknown) == len(realms):

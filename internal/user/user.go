@@ -111,6 +111,9 @@ func (s *Service) nameProblems(d Draft) fault.Problems {
 	if s.isReserved(d.Username) {
 		p.Add("user [%s] is reserved and only its password can be changed", d.Username)
 	}
+	if s.isAnonymous(d.Username) {
+		p.Add("user [%s] is anonymous and cannot be changed", d.Username)
+	}
 	if isInternal(d.Username) {
 		p.Add("user [%s] is internal", d.Username)
 	}

@@ -236,6 +236,9 @@ func (r *rows) column(i int, dest any) error {
 	case *sql.NullInt64:
 		*d = sql.NullInt64{Int64: s.ColumnInt64(i), Valid: !null}
 		return nil
+	case *sql.NullBool:
+		*d = sql.NullBool{Bool: s.ColumnInt64(i) != 0, Valid: !null}
+		return nil
 	}
 	if null {
 		return errors.New("is NULL")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"latchkey/internal/apikey"
 	"latchkey/internal/fault"
 	"latchkey/internal/storetest"
+	"latchkey/internal/token"
 )
 
 func openTest(t testing.TB) *DB {
@@ -95,5 +97,29 @@ func TestARefusedInsertAmongOthers(t *testing.T) {
 		if _, err := db.RoleSet(t.Context(), sha256.Sum256([]byte(set))); (err == nil) != want {
 			t.Errorf("the role set [%s]: %v; want it stored %t", set, err, want)
 		}
+	}
+}
+
+func TestThePurgeTakesIdentitiesThatNoTokenCarries(t *testing.T) {
+	db := openTest(t)
+	for i, who := range []string{"old", "young", "old"} {
+		r := token.Record{CreatedAt: time.UnixMilli(1), Access: token.Hash{byte(i)}, Identity: token.Snapshot{Digest: sha256.Sum256([]byte(who)), Body: []byte(who)}}
+		if who == "young" {
+			r.CreatedAt = time.UnixMilli(2)
+		}
+		if err := db.InsertToken(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := db.PurgeTokens(t.Context(), time.UnixMilli(1), 10); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := db.query(t.Context(), `SELECT body FROM token_identities`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var left []string
+	if err := scanTexts(rows, &left); err != nil || !slices.Equal(left, []string{"young"}) {
+		t.Errorf("the identities are %q, %v; want [young]", left, err)
 	}
 }

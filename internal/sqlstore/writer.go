@@ -8,7 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"latchkey/internal/apikey"
+	"latchkey/internal/access"
 	"latchkey/internal/fault"
 )
 
@@ -50,8 +50,9 @@ const (
 
 func newWriter(k *conn, d *dialect) *writer {
 	w := &writer{
-		dialect: d, tx: Tx{conn: k, dialect: d, sets: make(map[apikey.Digest]bool)},
-		acts: make(chan *act, maxBatch), done: make(chan struct{}),
+		dialect: d,
+		tx:      Tx{conn: k, dialect: d, sets: make(map[access.Digest]bool), identities: make(map[access.Digest]bool)},
+		acts:    make(chan *act, maxBatch), done: make(chan struct{}),
 	}
 	go w.run() // ends with close, which waits for it
 	return w
@@ -233,8 +234,12 @@ func (w *writer) close() error {
 type Tx struct {
 	conn    *conn
 	dialect *dialect
-	sets    map[apikey.Digest]bool // role sets that are known to be stored
 	current *act
+
+	// What is known to be stored.
+	sets        map[access.Digest]bool // role sets
+	identities  map[access.Digest]bool // of tokens
+	tokenIssued bool
 }
 
 // committed has f called once the current act is durable, before it or any

@@ -9,6 +9,8 @@ import (
 
 	"latchkey/internal/apikey"
 	"latchkey/internal/role"
+	"latchkey/internal/serviceaccount"
+	"latchkey/internal/token"
 	"latchkey/internal/user"
 )
 
@@ -17,6 +19,8 @@ type Store interface {
 	apikey.Store
 	user.Store
 	role.Store
+	serviceaccount.Store
+	token.Store
 }
 
 type rule struct {
@@ -27,7 +31,7 @@ type rule struct {
 // Run checks the contract. open returns an empty store and arranges for it to
 // be closed when t ends; it is called once for each rule.
 func Run(t *testing.T, open func(t *testing.T) Store) {
-	for _, rules := range [][]rule{apiKeyRules, userRules, roleRules} {
+	for _, rules := range [][]rule{apiKeyRules, userRules, roleRules, serviceTokenRules, tokenRules} {
 		for _, r := range rules {
 			t.Run(r.name, func(t *testing.T) { r.check(t, open(t)) })
 		}

@@ -1,0 +1,127 @@
+package token
+
+import (
+	"context"
+	"time"
+
+	"latchkey/internal/access"
+	"latchkey/internal/fault"
+	"latchkey/internal/secret"
+)
+
+// loaded is a token whose access half was not invalidated when it was read.
+type loaded struct {
+	expiresAt time.Time
+	holder    *holder
+}
+
+// Verify returns the caller whom an access token acts as. One that has expired or
+// was invalidated is fault.Unauthenticated with a challenge that says so; one that
+// is unknown, or any other text, is fault.Unauthenticated without (spec/tokens.md
+// 9.2). A store that cannot answer is fault.Unavailable. The caller is shared and
+// must not be changed.
+func (s *Service) Verify(ctx context.Context, text string) (*access.Caller, error) {
+	if !s.o.Enabled || !secret.IsAccessToken(text) {
+		return nil, unknown()
+	}
+	hash := secret.HashToken(text)
+	key := string(hash[:])
+	for range 3 {
+		e := s.tokens.Get(key)
+		if e == nil {
+			var err error
+			if e, err = s.tokens.Fill(ctx, key, func(ctx context.Context, _ string) (*loaded, error) { return s.load(ctx, hash) }); err != nil {
+				return nil, err
+			}
+		}
+		if s.o.Now().After(e.Value.expiresAt) {
+			return nil, over()
+		}
+		c, err := s.acting(ctx, e.Value.holder)
+		if err != nil {
+			return nil, err
+		}
+		if !e.Dead() { // last: what its roles are may have to be read, which gives a revocation time to arrive
+			return c, nil
+		}
+	}
+	return nil, fault.New(fault.Unavailable, "the access token keeps changing; repeat the request")
+}
+
+func (s *Service) load(ctx context.Context, hash Hash) (*loaded, error) {
+	r, err := s.store.Token(ctx, hash)
+	switch {
+	case isNotFound(err):
+		return nil, unknown()
+	case err != nil:
+		return nil, err
+	case !r.AccessOffAt.IsZero():
+		return nil, over()
+	}
+	h, err := s.holder(ctx, r.Identity)
+	if err != nil {
+		return nil, err
+	}
+	return &loaded{r.ExpiresAt, h}, nil
+}
+
+// acting returns the caller that an identity stands for at this moment: its
+// roles' definitions and its API key are as they are now. As long as they stay
+// the same, so does the caller.
+func (s *Service) acting(ctx context.Context, h *holder) (*access.Caller, error) {
+	subject, err := s.permissions(ctx, &h.subject)
+	if err != nil {
+		return nil, err
+	}
+	var by access.Permissions
+	if h.by != nil {
+		if by, err = s.permissions(ctx, h.by); err != nil {
+			return nil, err
+		}
+	}
+	if c := h.acting.Load(); c != nil && c.Permissions.Same(subject) && (c.By == nil || c.By.Permissions.Same(by)) {
+		return c, nil
+	}
+	c := &access.Caller{Subject: h.subject, Type: access.ByToken}
+	c.Permissions = subject
+	if h.by != nil {
+		runner := *h.by
+		runner.Permissions = by
+		c.By = &runner
+	}
+	h.acting.Store(c)
+	return c, nil
+}
+
+// permissions are those of a subject now. A token dies with the API key that it
+// was made with.
+func (s *Service) permissions(ctx context.Context, u *access.Subject) (access.Permissions, error) {
+	if u.APIKey == nil {
+		return s.roles.Permissions(ctx, u.Roles)
+	}
+	key, err := s.keys.Holder(ctx, u.APIKey.ID)
+	if fault.KindOf(err) == fault.Unauthenticated {
+		return access.Permissions{}, over()
+	}
+	if err != nil {
+		return access.Permissions{}, err
+	}
+	return key.Permissions, nil
+}
+
+// over refuses a token that was one.
+func over() error {
+	return &fault.Error{
+		Kind:       fault.Unauthenticated,
+		Reason:     "the access token has expired",
+		Challenges: []string{`Bearer realm="security", error="invalid_token", error_description="The access token expired"`},
+	}
+}
+
+func unknown() error {
+	return &fault.Error{
+		Kind:   fault.Unauthenticated,
+		Reason: "unable to authenticate with provided credentials and anonymous access is not allowed for this request",
+		Detail: "oauth2 token: invalid token",
+	}
+}

@@ -10,7 +10,7 @@ import (
 // caller is, after a run-as if there is one.
 type AuthenticateResponse struct {
 	Username            string            `json:"username"`
-	Roles               []string          `json:"roles"` // empty for an API key
+	Roles               []string          `json:"roles"` // empty for an API key and a service account
 	FullName            *string           `json:"full_name"`
 	Email               *string           `json:"email"`
 	Metadata            json.RawMessage   `json:"metadata"` // an object
@@ -19,6 +19,8 @@ type AuthenticateResponse struct {
 	LookupRealm         Realm             `json:"lookup_realm"`         // of whose rights count
 	AuthenticationType  string            `json:"authentication_type"`  // realm, api_key, token or anonymous
 	APIKey              *AuthenticatedKey `json:"api_key,omitempty"`    // when the rights are those of an API key
+	// Token is the token of a service account that the request was made with.
+	Token *AuthenticatedToken `json:"token,omitempty"`
 }
 
 // Realm names where a user comes from.
@@ -31,6 +33,13 @@ type Realm struct {
 type AuthenticatedKey struct {
 	ID        string `json:"id"`
 	Name      string `json:"name,omitempty"`
+	ManagedBy string `json:"managed_by"`
+}
+
+// AuthenticatedToken is the token of a service account that a request was made with.
+type AuthenticatedToken struct {
+	Name      string `json:"name"`
+	Type      string `json:"type"` // _service_account_index or _service_account_file
 	ManagedBy string `json:"managed_by"`
 }
 

@@ -255,11 +255,18 @@ func (a *answer) refusal(r request) error {
 	if r.method == http.MethodHead {
 		return e
 	}
-	var envelope struct{ Error json.RawMessage }
+	var envelope struct {
+		Error       json.RawMessage
+		Description json.RawMessage `json:"error_description"` // of OAuth2, whose errors are a code
+	}
 	if err := json.Unmarshal(a.body, &envelope); err != nil {
 		return a.unreadable(r, plainer(err, bytes.TrimSpace(a.body)))
 	}
 	if json.Unmarshal(envelope.Error, &e.Reason) == nil && e.Reason != "" {
+		if envelope.Description != nil {
+			e.Type, e.Reason = e.Reason, ""
+			_ = json.Unmarshal(envelope.Description, &e.Reason) // null, where there is nothing to say
+		}
 		return e
 	}
 	var details struct {

@@ -76,7 +76,7 @@ func TestRequestsAsTheyAreSent(t *testing.T) {
 			}
 		}
 		w.Header().Set("X-Elastic-Product", "Elasticsearch")
-		_, _ = io.WriteString(w, `{"id":"i","api_key":"s","username":"u","api_keys":[],"invalidated_api_keys":[],"previously_invalidated_api_keys":[]}`)
+		_, _ = io.WriteString(w, `{"id":"i","api_key":"s","access_token":"a","invalidated_tokens":0,"previously_invalidated_tokens":0,"username":"u","api_keys":[],"invalidated_api_keys":[],"previously_invalidated_api_keys":[]}`)
 	}))
 	defer echo.Close()
 	base, err := latchkey.New(echo.URL+"/below/", latchkey.WithUserAgent("test/1"))
@@ -130,6 +130,42 @@ func TestRequestsAsTheyAreSent(t *testing.T) {
 			_, err := base.InvalidateAPIKeys(ctx, latchkey.ByRealmAndUser("r", "u"))
 			return err
 		}, `DELETE /below/_security/api_key {"username":"u","realm_name":"r"}`},
+		{"tokens by password", func() error {
+			_, err := base.GetToken(ctx, latchkey.PasswordGrant("u", "p").WithScope("s"))
+			return err
+		}, `POST /below/_security/oauth2/token {"grant_type":"password","username":"u","password":"p","scope":"s"}`},
+		{"an own token", func() error {
+			_, err := base.GetToken(ctx, latchkey.ClientCredentialsGrant())
+			return err
+		}, `POST /below/_security/oauth2/token {"grant_type":"client_credentials"}`},
+		{"the tokens that follow", func() error {
+			_, err := base.GetToken(ctx, latchkey.RefreshGrant("r"))
+			return err
+		}, `POST /below/_security/oauth2/token {"grant_type":"refresh_token","refresh_token":"r"}`},
+		{"tokens by ticket", func() error {
+			_, err := base.GetToken(ctx, latchkey.KerberosGrant([]byte{0xff, 0xfe}))
+			return err
+		}, `POST /below/_security/oauth2/token {"grant_type":"_kerberos","kerberos_ticket":"//4="}`},
+		{"one token less", func() error {
+			_, err := base.InvalidateTokens(ctx, latchkey.AccessToken("a"))
+			return err
+		}, `DELETE /below/_security/oauth2/token {"token":"a"}`},
+		{"one refresh token less", func() error {
+			_, err := base.InvalidateTokens(ctx, latchkey.RefreshToken("r"))
+			return err
+		}, `DELETE /below/_security/oauth2/token {"refresh_token":"r"}`},
+		{"no tokens of a user", func() error {
+			_, err := base.InvalidateTokens(ctx, latchkey.TokensOfUser("u"))
+			return err
+		}, `DELETE /below/_security/oauth2/token {"username":"u"}`},
+		{"no tokens of a realm", func() error {
+			_, err := base.InvalidateTokens(ctx, latchkey.TokensOfRealm("r"))
+			return err
+		}, `DELETE /below/_security/oauth2/token {"realm_name":"r"}`},
+		{"no tokens of a user of a realm", func() error {
+			_, err := base.InvalidateTokens(ctx, latchkey.TokensOfRealmAndUser("r", "u"))
+			return err
+		}, `DELETE /below/_security/oauth2/token {"realm_name":"r","username":"u"}`},
 		{"a user without roles", func() error {
 			_, err := base.PutUser(ctx, "u", latchkey.PutUserRequest{PasswordHash: "h", Enabled: &no})
 			return err
@@ -183,8 +219,22 @@ func TestArgumentsThatAreRefused(t *testing.T) {
 			_, err := client.PutRole(ctx, "r", latchkey.Role{Metadata: json.RawMessage(`{`)})
 			return err
 		},
-		"a credential that is none":    func() error { _, err := client.As(latchkey.EncodedKey("a b")).Info(ctx); return err },
-		"a run-as that cannot be sent": func() error { _, err := client.RunAs("a\r\nX: b").Info(ctx); return err },
+		"a grant that is none":            func() error { _, err := client.GetToken(ctx, latchkey.TokenGrant{}); return err },
+		"a grant without a password":      func() error { _, err := client.GetToken(ctx, latchkey.PasswordGrant("u", "")); return err },
+		"a grant without a user":          func() error { _, err := client.GetToken(ctx, latchkey.PasswordGrant("", "p")); return err },
+		"a refresh of nothing":            func() error { _, err := client.GetToken(ctx, latchkey.RefreshGrant("")); return err },
+		"a ticket of nothing":             func() error { _, err := client.GetToken(ctx, latchkey.KerberosGrant(nil)); return err },
+		"a selection of tokens of nobody": func() error { _, err := client.InvalidateTokens(ctx, latchkey.TokensOfUser(" ")); return err },
+		"a selection of no realm":         func() error { _, err := client.InvalidateTokens(ctx, latchkey.TokensOfRealm("")); return err },
+		"a selection of half a user": func() error {
+			_, err := client.InvalidateTokens(ctx, latchkey.TokensOfRealmAndUser("", "u"))
+			return err
+		},
+		"a selection of no token":         func() error { _, err := client.InvalidateTokens(ctx, latchkey.AccessToken("")); return err },
+		"a selection of no refresh token": func() error { _, err := client.InvalidateTokens(ctx, latchkey.RefreshToken("")); return err },
+		"a selection from nowhere":        func() error { _, err := client.InvalidateTokens(ctx, latchkey.TokenSelection{}); return err },
+		"a credential that is none":       func() error { _, err := client.As(latchkey.EncodedKey("a b")).Info(ctx); return err },
+		"a run-as that cannot be sent":    func() error { _, err := client.RunAs("a\r\nX: b").Info(ctx); return err },
 	} {
 		if err := do(); err == nil || form(err) != "" {
 			t.Errorf("%s: got %v, want it refused", name, err)
@@ -211,6 +261,20 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 	}
 }
 
+// printed is v in all forms that it may be printed in.
+func printed(v any) []string {
+	var logged bytes.Buffer
+	slog.New(slog.NewTextHandler(&logged, nil)).Info("m", "v", v)
+	if _, struc := v.(interface{ LogValue() slog.Value }); struc {
+		slog.New(slog.NewJSONHandler(&logged, nil)).Info("m", "v", v)
+	}
+	texts := []string{logged.String(), fmt.Sprint(v)}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+		texts = append(texts, fmt.Sprintf(verb, v))
+	}
+	return texts
+}
+
 func TestSecretsDoNotPrint(t *testing.T) {
 	const secret = "c2VjcmV0"
 	credential := latchkey.EncodedKey(secret)
@@ -231,21 +295,22 @@ func TestSecretsDoNotPrint(t *testing.T) {
 		"a grant":                   latchkey.GrantAPIKeyRequest{Username: "u", Password: secret, AccessToken: secret},
 		"a user":                    latchkey.PutUserRequest{Password: secret, PasswordHash: secret},
 		"a password":                latchkey.ChangePasswordRequest{Password: secret, PasswordHash: secret},
+		"a token by password":       latchkey.PasswordGrant("u", secret),
+		"a refresh":                 latchkey.RefreshGrant(secret),
+		"a ticket":                  latchkey.KerberosGrant([]byte("secret")), // its Base64 is secret
+		"new tokens":                latchkey.TokenResponse{AccessToken: secret, RefreshToken: secret, KerberosResponse: secret},
+		"a pointer to new tokens":   &latchkey.TokenResponse{AccessToken: secret, RefreshToken: secret, KerberosResponse: secret},
+		"a selection of a token":    latchkey.AccessToken(secret),
+		"a selection of another":    latchkey.RefreshToken(secret),
 		"a struct that holds them": struct {
 			Made   latchkey.CreateAPIKeyResponse
 			hidden latchkey.Credential
-		}{latchkey.CreateAPIKeyResponse{APIKey: secret}, credential},
+			grant  latchkey.TokenGrant
+			tokens latchkey.TokenSelection
+			Pair   latchkey.TokenResponse
+		}{latchkey.CreateAPIKeyResponse{APIKey: secret}, credential, latchkey.RefreshGrant(secret), latchkey.AccessToken(secret), latchkey.TokenResponse{AccessToken: secret}},
 	} {
-		var logged bytes.Buffer
-		slog.New(slog.NewTextHandler(&logged, nil)).Info("m", "v", v)
-		if _, struc := v.(interface{ LogValue() slog.Value }); struc {
-			slog.New(slog.NewJSONHandler(&logged, nil)).Info("m", "v", v)
-		}
-		texts := []string{logged.String(), fmt.Sprint(v)}
-		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
-			texts = append(texts, fmt.Sprintf(verb, v))
-		}
-		for _, text := range texts {
+		for _, text := range printed(v) {
 			if strings.Contains(text, secret) || strings.Contains(text, fmt.Sprintf("%x", secret)) || strings.Contains(text, "amo6") {
 				t.Errorf("%s prints as %s", name, text)
 			}

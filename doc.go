@@ -1,5 +1,5 @@
 // Package latchkey is the Go client of latchkey, and of any server that speaks
-// the Elasticsearch security API: API keys, and the users and roles behind them.
+// the Elasticsearch security API: API keys and tokens, and the users and roles behind them.
 // It needs the standard library only.
 //
 //	client, err := latchkey.New("https://localhost:9200",
@@ -34,8 +34,9 @@
 // connection, an answer that is cut off, and the statuses 502, 503 and 504 it is
 // repeated, three times by default, in growing intervals or after what
 // Retry-After asks for, up to 5 s; a longer wait is left to the caller, who gets the
-// error. [Client.CreateAPIKey] and [Client.GrantAPIKey] would make a second key,
-// so they are repeated only where no connection was made.
+// error. [Client.CreateAPIKey], [Client.GrantAPIKey], [Client.CreateServiceToken] and
+// [Client.GetToken], but for a refresh, would make a second key or token, so they are
+// repeated only where no connection was made.
 //
 // A repeated call may find that its first attempt did the work: a key is then
 // listed as invalidated before, a user as not created or not found.

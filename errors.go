@@ -10,7 +10,7 @@ import (
 // holds the answer as it came.
 type Error struct {
 	Status     int            // of HTTP
-	Type       string         // as security_exception; empty where the server wrote a text only
+	Type       string         // as security_exception, or of OAuth2 as invalid_grant; empty where the server wrote a text only
 	Reason     string         // for people; may be empty
 	RootCauses []ErrorDetails // the deepest causes; often the error itself once more
 	CausedBy   *ErrorDetails

@@ -276,6 +276,90 @@ func ExampleClient_InvalidateAPIKeysAsync() {
 	// Output: 1 invalidated
 }
 
+// newTokens gets tokens of a new user for an example.
+func newTokens(c *latchkey.Client, name string) latchkey.TokenResponse {
+	newUser(c, name)
+	pair, err := c.GetToken(context.Background(), latchkey.PasswordGrant(name, "a-password"))
+	if err != nil {
+		log.Panic(err)
+	}
+	return pair
+}
+
+func ExampleClient_GetToken() {
+	client := newClient()
+	defer client.Close()
+	ctx := context.Background()
+	newUser(client, "lea")
+	pair, err := client.GetToken(ctx, latchkey.PasswordGrant("lea", "a-password"))
+	if err != nil {
+		log.Panic(err)
+	}
+	me, err := client.As(pair.Credential()).Authenticate(ctx)
+	if err != nil {
+		log.Panic(err)
+	}
+	fmt.Println(me.Username, "by", me.AuthenticationType, "for", time.Duration(pair.ExpiresIn)*time.Second)
+	next, err := client.GetToken(ctx, latchkey.RefreshGrant(pair.RefreshToken)) // before the access token expires, or after
+	if err != nil {
+		log.Panic(err)
+	}
+	fmt.Println(next.AccessToken != pair.AccessToken, next.RefreshToken != pair.RefreshToken)
+	// Output:
+	// lea by token for 20m0s
+	// true true
+}
+
+func ExampleClientCredentialsGrant() {
+	client := newClient()
+	defer client.Close()
+	own, err := client.GetToken(context.Background(), latchkey.ClientCredentialsGrant())
+	if err != nil {
+		log.Panic(err)
+	}
+	fmt.Println(own.Authentication.Username, own.RefreshToken == "")
+	// Output: elastic true
+}
+
+func ExampleClient_InvalidateTokens() {
+	client := newClient()
+	defer client.Close()
+	pair := newTokens(client, "max")
+	for _, half := range []latchkey.TokenSelection{latchkey.RefreshToken(pair.RefreshToken), latchkey.AccessToken(pair.AccessToken)} {
+		done, err := client.InvalidateTokens(context.Background(), half)
+		if err != nil {
+			log.Panic(err)
+		}
+		fmt.Println(done.Invalidated, "invalidated,", done.PreviouslyInvalidated, "before")
+	}
+	_, err := client.As(pair.Credential()).Authenticate(context.Background())
+	if refusal, ok := errors.AsType[*latchkey.Error](err); ok {
+		fmt.Println(refusal.Status)
+	}
+	_, err = client.GetToken(context.Background(), latchkey.RefreshGrant(pair.RefreshToken))
+	if refusal, ok := errors.AsType[*latchkey.Error](err); ok {
+		fmt.Println(refusal.Status, refusal.Type)
+	}
+	// Output:
+	// 1 invalidated, 0 before
+	// 1 invalidated, 0 before
+	// 401
+	// 400 invalid_grant
+}
+
+func ExampleTokensOfUser() {
+	client := newClient()
+	defer client.Close()
+	newTokens(client, "nia")
+	newTokens(client, "nia")
+	done, err := client.InvalidateTokens(context.Background(), latchkey.TokensOfUser("nia"))
+	if err != nil {
+		log.Panic(err)
+	}
+	fmt.Println(done.Invalidated, "invalidated,", done.PreviouslyInvalidated, "before")
+	// Output: 4 invalidated, 0 before
+}
+
 func ExampleClient_ClearAPIKeyCache() {
 	client := newClient()
 	defer client.Close()

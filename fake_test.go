@@ -78,6 +78,18 @@ var everyCall = map[string]func(ctx context.Context, c *latchkey.Client) error{
 		return err
 	},
 	"ClearAPIKeyCache": func(ctx context.Context, c *latchkey.Client) error { _, err := c.ClearAPIKeyCache(ctx); return err },
+	"GetToken": func(ctx context.Context, c *latchkey.Client) error {
+		_, err := c.GetToken(ctx, latchkey.ClientCredentialsGrant())
+		return err
+	},
+	"GetToken to refresh": func(ctx context.Context, c *latchkey.Client) error {
+		_, err := c.GetToken(ctx, latchkey.RefreshGrant("r"))
+		return err
+	},
+	"InvalidateTokens": func(ctx context.Context, c *latchkey.Client) error {
+		_, err := c.InvalidateTokens(ctx, latchkey.AccessToken("a"))
+		return err
+	},
 	"PutUser": func(ctx context.Context, c *latchkey.Client) error {
 		_, err := c.PutUser(ctx, "u", latchkey.PutUserRequest{Password: "password"})
 		return err
@@ -97,6 +109,26 @@ var everyCall = map[string]func(ctx context.Context, c *latchkey.Client) error{
 	"DeleteRole": func(ctx context.Context, c *latchkey.Client) error { _, err := c.DeleteRole(ctx, "r"); return err },
 	"HasPrivileges": func(ctx context.Context, c *latchkey.Client) error {
 		_, err := c.HasPrivileges(ctx, latchkey.HasPrivilegesRequest{Cluster: []string{"all"}})
+		return err
+	},
+	"GetServiceAccounts": func(ctx context.Context, c *latchkey.Client) error {
+		_, err := c.GetServiceAccounts(ctx, "")
+		return err
+	},
+	"GetServiceCredentials": func(ctx context.Context, c *latchkey.Client) error {
+		_, err := c.GetServiceCredentials(ctx, "elastic/kibana")
+		return err
+	},
+	"CreateServiceToken": func(ctx context.Context, c *latchkey.Client) error {
+		_, err := c.CreateServiceToken(ctx, "elastic/kibana", "t")
+		return err
+	},
+	"DeleteServiceToken": func(ctx context.Context, c *latchkey.Client) error {
+		_, err := c.DeleteServiceToken(ctx, "elastic/kibana", "t")
+		return err
+	},
+	"ClearServiceTokenCache": func(ctx context.Context, c *latchkey.Client) error {
+		_, err := c.ClearServiceTokenCache(ctx, "elastic/kibana")
 		return err
 	},
 	"ClearRealmCache": func(ctx context.Context, c *latchkey.Client) error { _, err := c.ClearRealmCache(ctx, nil); return err },

@@ -60,7 +60,7 @@ func (s *script) RoundTrip(r *http.Request) (*http.Response, error) {
 		a.Body = io.NopCloser(io.MultiReader(strings.NewReader(`{"api`), brokenReader{}))
 		return a, nil
 	case "200":
-		return answering(200, `{"id":"i","api_key":"s","api_keys":[],"invalidated_api_keys":[],"previously_invalidated_api_keys":[]}`), nil
+		return answering(200, `{"id":"i","api_key":"s","access_token":"a","invalidated_tokens":0,"previously_invalidated_tokens":0,"api_keys":[],"invalidated_api_keys":[],"previously_invalidated_api_keys":[]}`), nil
 	default:
 		var status int
 		if _, err := fmt.Sscan(step, &status); err != nil {
@@ -100,6 +100,10 @@ func TestRepetition(t *testing.T) {
 		{"a key is not granted again after a 504", grant, "504,200", nil, 1, "Error"},
 		{"a key is made where no connection came about before", create, "refused,refused,200", nil, 3, ""},
 		{"a key is granted where no connection came about before", grant, "refused,200", nil, 2, ""},
+		{"a token is not made again after the request was sent", "GetToken", "reset,200", nil, 1, "TransportError"},
+		{"a token is made where no connection came about before", "GetToken", "refused,200", nil, 2, ""},
+		{"a refresh is repeated: it brings the same tokens", "GetToken to refresh", "reset,503,200", nil, 3, ""},
+		{"tokens are invalidated again", "InvalidateTokens", "cut,200", nil, 2, ""},
 		{"a wait of up to 5 s is kept", get, "503 5,200", nil, 2, ""},
 		{"a longer one is left to the caller", get, "503 6,200", nil, 1, "Error"},
 		{"an unreadable wait is none", get, "503 soon,200", nil, 2, ""},
@@ -119,12 +123,12 @@ func TestRepetition(t *testing.T) {
 	}
 }
 
-func TestEveryCallButTwoIsRepeated(t *testing.T) {
+func TestEveryCallThatMakesNothingNewIsRepeated(t *testing.T) {
 	for call, do := range everyCall {
 		synctest.Test(t, func(t *testing.T) {
 			s := &script{steps: []string{"reset", "400"}}
 			err := do(t.Context(), newFake(t, s.RoundTrip))
-			makesNew := call == "CreateAPIKey" || call == "GrantAPIKey"
+			makesNew := slices.Contains([]string{"CreateAPIKey", "GrantAPIKey", "GetToken", "CreateServiceToken"}, call)
 			if repeated := len(s.hosts) == 2; repeated == makesNew || err == nil {
 				t.Errorf("%s: repeated is %v (%v)", call, repeated, err)
 			}

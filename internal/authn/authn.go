@@ -13,6 +13,7 @@ import (
 
 	"latchkey/internal/access"
 	"latchkey/internal/fault"
+	"latchkey/internal/token"
 )
 
 // APIKeys verifies API keys.
@@ -20,6 +21,20 @@ type APIKeys interface {
 	// Verify returns the caller that holds a key, or fault.Unauthenticated.
 	// The caller is shared and must not be changed.
 	Verify(ctx context.Context, id, secret string) (*access.Caller, error)
+}
+
+// Tokens verifies access tokens.
+type Tokens interface {
+	// Verify returns the caller that holds a token, or fault.Unauthenticated.
+	// The caller is shared and must not be changed.
+	Verify(ctx context.Context, text string) (*access.Caller, error)
+}
+
+// ServiceTokens verifies the tokens of service accounts.
+type ServiceTokens interface {
+	// Verify is that of [Tokens], for a text that reads as a token of a service
+	// account. Any other text is not mine: it may be an access token.
+	Verify(ctx context.Context, text string) (c *access.Caller, mine bool, err error)
 }
 
 // Users knows the users of the realm chain.
@@ -38,18 +53,28 @@ type Roles interface {
 
 // Authenticator judges the headers of requests.
 type Authenticator struct {
-	APIKeys APIKeys // nil: API keys are switched off, and their headers count for nothing
-	Users   Users
-	Roles   Roles
-	RunAs   bool // es-security-runas-user is obeyed
+	APIKeys       APIKeys // nil: API keys are switched off, and their headers count for nothing
+	Tokens        Tokens  // nil: access tokens are switched off, and none is valid
+	ServiceTokens ServiceTokens
+	Tickets       token.Tickets // nil: there is no Kerberos realm, and its scheme is not known
+	Users         Users
+	Roles         Roles
+	RunAs         bool // es-security-runas-user is obeyed
+
+	// Anonymous is who sends no credential, without permissions; nil: such
+	// requests are refused. With Challenge, what the roles do not reach is
+	// refused in the same way.
+	Anonymous *access.Subject
+	Challenge bool
 }
 
 // Authenticate returns who sends a request with the given headers. A refusal is
 // fault.Unauthenticated; uri is named in it. A run-as target that does not
-// exist is no refusal: the caller says so, and every authorization fails.
+// exist is no refusal: the caller says so, and every authorization fails. Who
+// cannot run as anybody stays who they are.
 func (a *Authenticator) Authenticate(ctx context.Context, h http.Header, uri string) (*access.Caller, error) {
 	caller, err := a.credential(ctx, first(h["Authorization"]), uri)
-	if err != nil || !a.RunAs {
+	if err != nil || !a.RunAs || caller.IgnoresRunAs() {
 		return caller, err
 	}
 	if target, ok := h["Es-Security-Runas-User"]; ok {
@@ -70,14 +95,46 @@ func (a *Authenticator) credential(ctx context.Context, header, uri string) (*ac
 	scheme, value, _ := strings.Cut(header, " ")
 	switch {
 	case value == "":
+	case strings.EqualFold(scheme, "Bearer"):
+		return a.bearer(ctx, value)
 	case strings.EqualFold(scheme, "ApiKey") && a.APIKeys != nil:
 		return a.apiKey(ctx, value)
-	case strings.EqualFold(scheme, "Bearer"):
-		return nil, refused("oauth2 token: invalid token")
+	case strings.EqualFold(scheme, "ApiKey"):
+		return nil, missing(uri) // nobody becomes anonymous by a credential that is not accepted
 	case strings.EqualFold(scheme, "Basic"):
 		return a.basic(ctx, value, uri)
+	case strings.EqualFold(scheme, "Negotiate") && a.Tickets != nil:
+		return a.negotiate(ctx, value, uri)
 	}
-	return nil, fault.New(fault.Unauthenticated, "missing authentication credentials for REST request [%s]", uri)
+	return a.anonymous(ctx, uri)
+}
+
+func missing(uri string) error {
+	return fault.New(fault.Unauthenticated, "missing authentication credentials for REST request [%s]", uri)
+}
+
+func (a *Authenticator) anonymous(ctx context.Context, uri string) (*access.Caller, error) {
+	if a.Anonymous == nil {
+		return nil, missing(uri)
+	}
+	c := &access.Caller{Subject: *a.Anonymous, Type: access.ByAnonymous, Challenged: a.Challenge}
+	var err error
+	if c.Permissions, err = a.Roles.Permissions(ctx, c.Roles); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func (a *Authenticator) bearer(ctx context.Context, value string) (*access.Caller, error) {
+	if a.ServiceTokens != nil {
+		if c, mine, err := a.ServiceTokens.Verify(ctx, value); mine {
+			return c, err
+		}
+	}
+	if a.Tokens == nil {
+		return nil, refused("oauth2 token: invalid token")
+	}
+	return a.Tokens.Verify(ctx, value)
 }
 
 func refused(detail string) error {
@@ -117,6 +174,31 @@ func (a *Authenticator) basic(ctx context.Context, value, uri string) (*access.C
 	return &access.Caller{Subject: u, Type: access.ByRealm}, nil
 }
 
+// negotiate reads a Kerberos ticket (RFC 4559). Its client may have to be asked
+// for another round, and gets a reply with the answer.
+func (a *Authenticator) negotiate(ctx context.Context, value, uri string) (*access.Caller, error) {
+	ticket, err := base64.StdEncoding.DecodeString(value)
+	if err != nil {
+		return nil, fault.New(fault.Unauthenticated, "unable to authenticate for REST request [%s]: the Negotiate credentials must be Base64", uri)
+	}
+	u, reply, err := a.Tickets.Authenticate(ctx, ticket)
+	if more, ok := errors.AsType[*token.Continue](err); ok {
+		f := fault.New(fault.Unauthenticated, "unable to authenticate for REST request [%s]: the negotiation needs another round", uri)
+		f.Challenges = []string{"Negotiate " + base64.StdEncoding.EncodeToString(more.Reply)}
+		return nil, f
+	}
+	if fault.KindOf(err) == fault.Unauthenticated {
+		return nil, fault.Wrap(err, fault.Unauthenticated, "unable to authenticate for REST request [%s] with the given Kerberos ticket", uri)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if u.Permissions, err = a.Roles.Permissions(ctx, u.Roles); err != nil {
+		return nil, err
+	}
+	return &access.Caller{Subject: u, Type: access.ByRealm, TicketReply: reply}, nil
+}
+
 // wrongUser gives every refusal of a user one face: nobody learns whether the
 // name, the password or the account is at fault.
 func wrongUser(err error, username, uri string) error {
@@ -131,7 +213,7 @@ func (a *Authenticator) runAs(ctx context.Context, by *access.Caller, username, 
 		return nil, wrongUser(fault.New(fault.Unauthenticated, "the name to run as is empty"), username, uri)
 	}
 	subject := by.Subject
-	as := &access.Caller{Type: by.Type, By: &subject}
+	as := &access.Caller{Type: by.Type, By: &subject, TicketReply: by.TicketReply}
 	u, err := a.Users.Lookup(ctx, username)
 	if f, ok := errors.AsType[*fault.Error](err); ok && f.Kind == fault.NotFound {
 		as.Username, as.RunAsUnknown = username, true

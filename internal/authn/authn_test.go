@@ -5,11 +5,13 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
 	"latchkey/internal/access"
 	"latchkey/internal/fault"
+	"latchkey/internal/token"
 )
 
 // rooms stands for the rooms that judge credentials: the user u with the
@@ -58,6 +60,38 @@ func (rooms) Permissions(_ context.Context, names []string) (access.Permissions,
 	return access.NewPermissions(names, nil, access.NewRole(access.Descriptor{RunAs: []string{"*"}})), nil
 }
 
+// tokens has a token t:x for every user x; those of chained came from a run-as.
+type tokens struct{ down error }
+
+func (t tokens) Verify(_ context.Context, text string) (*access.Caller, error) {
+	username, ok := strings.CutPrefix(text, "t:")
+	if t.down != nil {
+		return nil, t.down
+	}
+	if !ok {
+		return nil, refused("oauth2 token: invalid token")
+	}
+	c := &access.Caller{Type: access.ByToken, Subject: access.Subject{Username: username}}
+	switch username {
+	case "nobody":
+		c.Realm = access.AnonymousRealm
+	case "chained":
+		c.By = &access.Subject{Username: "u"}
+	}
+	return c, nil
+}
+
+// serviceTokens knows one token, AAEAAWright.
+type serviceTokens struct{}
+
+func (serviceTokens) Verify(_ context.Context, text string) (c *access.Caller, mine bool, err error) {
+	secret, mine := strings.CutPrefix(text, "AAEAAW")
+	if mine && secret != "right" {
+		return nil, true, fault.New(fault.Unauthenticated, "the service account refuses")
+	}
+	return &access.Caller{Type: access.ByToken, Subject: access.Subject{Username: "elastic/x", Realm: access.ServiceAccountRealm}}, mine, nil
+}
+
 func b64(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
 
 func TestAuthenticate(t *testing.T) {
@@ -91,9 +125,14 @@ func TestAuthenticate(t *testing.T) {
 		{"AK-128: no colon", "ApiKey " + b64("k"), "", general, "API key: the value must be"},
 		{"AK-128: no id", "ApiKey " + b64(":s"), "", general, "API key: the value must be"},
 		{"a key that is no UTF-8", "ApiKey " + b64("\xff:s"), "", general, "UTF-8"},
-		{"a token, which nobody has yet", "Bearer abc", "", general, "oauth2 token: invalid token"},
+		{"a token", "Bearer t:u", "u", "", ""},
+		{"TK-57: a token in lower case", "bearer t:u", "u", "", ""},
+		{"TK-58: no token", "Bearer ", "", missing, ""},
+		{"TK-55: a random text for a token", "Bearer abc", "", general, "oauth2 token: invalid token"},
+		{"TK-63: a token of a service account", "Bearer AAEAAWright", "elastic/x", "", ""},
+		{"TK-63: a wrong one is not tried as another token", "Bearer AAEAAWwrong", "", "the service account refuses", ""},
 	}
-	a := &Authenticator{APIKeys: rooms{}, Users: rooms{}, Roles: rooms{}, RunAs: true}
+	a := &Authenticator{APIKeys: rooms{}, Tokens: tokens{}, ServiceTokens: serviceTokens{}, Users: rooms{}, Roles: rooms{}, RunAs: true}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			c, err := a.Authenticate(t.Context(), http.Header{"Authorization": {tt.header}}, "/x?y=1")
@@ -145,11 +184,54 @@ func TestRunAs(t *testing.T) {
 	}
 }
 
+// Who cannot run as anybody stays who they are (spec/tokens.md 9.4).
+func TestRunAsIsIgnored(t *testing.T) {
+	nobody := access.Subject{Username: "_anonymous", Realm: access.AnonymousRealm}
+	a := &Authenticator{APIKeys: rooms{}, Tokens: tokens{}, ServiceTokens: serviceTokens{}, Users: rooms{}, Roles: rooms{}, RunAs: true, Anonymous: &nobody}
+	for header, want := range map[string]string{
+		"Bearer t:u":         "target",
+		"Bearer t:chained":   "chained",
+		"Bearer t:nobody":    "nobody",
+		"Bearer AAEAAWright": "elastic/x", // HT-45 ID-17
+		"":                   "_anonymous",
+	} {
+		c, err := a.Authenticate(t.Context(), http.Header{"Authorization": {header}, "Es-Security-Runas-User": {"target"}}, "/")
+		if err != nil || c.Username != want {
+			t.Errorf("Authenticate(%q) = %+v, %v; want %s", header, c, err, want)
+		}
+	}
+}
+
+// TK-59 HT-47 ID-12 ID-13: nobody becomes anonymous by a credential that is refused.
+func TestAnonymous(t *testing.T) {
+	nobody := access.Subject{Username: "_anonymous", Realm: access.AnonymousRealm, Roles: []string{"runner"}}
+	a := &Authenticator{Tokens: tokens{}, Users: rooms{}, Roles: rooms{}, Anonymous: &nobody}
+	for _, header := range []string{"", "Basic", "Bearer ", "Digest abc"} {
+		c, err := a.Authenticate(t.Context(), http.Header{"Authorization": {header}}, "/")
+		if err != nil || c.Username != "_anonymous" || c.Type != access.ByAnonymous || !c.Permissions.MayRunAs("x") {
+			t.Errorf("Authenticate(%q) = %+v, %v; want the anonymous user with the permissions of the roles", header, c, err)
+		}
+	}
+	for _, header := range []string{"Basic " + b64("u:no"), "Basic !", "Bearer abc", "ApiKey " + b64("k:s:1")} { // API keys are switched off
+		if c, err := a.Authenticate(t.Context(), http.Header{"Authorization": {header}}, "/"); fault.KindOf(err) != fault.Unauthenticated {
+			t.Errorf("Authenticate(%q) = %+v, %v; want Unauthenticated", header, c, err)
+		}
+	}
+}
+
+func TestTokensSwitchedOff(t *testing.T) {
+	a := &Authenticator{Users: rooms{}, Roles: rooms{}}
+	_, err := a.Authenticate(t.Context(), http.Header{"Authorization": {"Bearer t:u"}}, "/")
+	if f, ok := errors.AsType[*fault.Error](err); !ok || f.Kind != fault.Unauthenticated || f.Detail != "oauth2 token: invalid token" {
+		t.Errorf("Authenticate = %#v; want the refusal of an unknown token", err)
+	}
+}
+
 // A store that cannot answer is no wrong credential: the client must not throw it away.
 func TestStoreAway(t *testing.T) {
 	down := rooms{fault.New(fault.Unavailable, "the store is not available")}
-	a := &Authenticator{APIKeys: down, Users: down, Roles: down}
-	for _, header := range []string{"ApiKey " + b64("k:s:1"), "Basic " + b64("u:pa:ss")} {
+	a := &Authenticator{APIKeys: down, Tokens: tokens(down), Users: down, Roles: down}
+	for _, header := range []string{"ApiKey " + b64("k:s:1"), "Basic " + b64("u:pa:ss"), "Bearer t:u"} {
 		if _, err := a.Authenticate(t.Context(), http.Header{"Authorization": {header}}, "/"); fault.KindOf(err) != fault.Unavailable {
 			t.Errorf("Authenticate(%s) = %v; want Unavailable", header, err)
 		}
@@ -168,11 +250,68 @@ func FuzzAuthorization(f *testing.F) {
 	for _, s := range []string{"ApiKey " + b64("k:s:1"), "Basic " + b64("u:pa:ss"), "Bearer x", "ApiKey ====", "ApiKey \xff", "Basic Og=="} {
 		f.Add(s)
 	}
-	a := &Authenticator{APIKeys: rooms{}, Users: rooms{}, Roles: rooms{}, RunAs: true}
+	a := &Authenticator{APIKeys: rooms{}, Tokens: tokens{}, Users: rooms{}, Roles: rooms{}, RunAs: true}
 	f.Fuzz(func(t *testing.T, header string) {
 		c, err := a.Authenticate(t.Context(), http.Header{"Authorization": {header}}, "/")
 		if (c == nil) == (err == nil) || err != nil && fault.KindOf(err) != fault.Unauthenticated {
 			t.Errorf("Authenticate(%q) = %v, %v", header, c, err)
 		}
 	})
+}
+
+// tickets knows one ticket, "good", of which the client wants proof; "more" is half a negotiation.
+type tickets struct{}
+
+func (tickets) Authenticate(_ context.Context, ticket []byte) (access.Subject, []byte, error) {
+	switch string(ticket) {
+	case "good":
+		return access.Subject{Username: "alice", Roles: []string{"runner"}, Realm: access.Realm{Name: "kerb1", Type: "kerberos"}}, []byte("proof"), nil
+	case "more":
+		return access.Subject{}, nil, &token.Continue{Reply: []byte("next")}
+	case "down":
+		return access.Subject{}, nil, fault.New(fault.Unavailable, "the store is away")
+	}
+	return access.Subject{}, nil, fault.New(fault.Unauthenticated, "a reason of the realm, as long as it likes")
+}
+
+func TestNegotiate(t *testing.T) {
+	a := &Authenticator{Tickets: tickets{}, Users: rooms{}, Roles: rooms{}, RunAs: true, Anonymous: &access.Subject{Username: "_anonymous"}}
+	ask := func(a *Authenticator, header, runAs string) (*access.Caller, error) {
+		h := http.Header{"Authorization": {header}}
+		if runAs != "" {
+			h["Es-Security-Runas-User"] = []string{runAs}
+		}
+		return a.Authenticate(t.Context(), h, "/x")
+	}
+	for _, scheme := range []string{"Negotiate ", "nEGOTIATE "} {
+		if c, err := ask(a, scheme+b64("good"), ""); err != nil || c.Username != "alice" || c.Type != access.ByRealm || string(c.TicketReply) != "proof" || !c.Permissions.MayRunAs("x") {
+			t.Errorf("got %+v, %v", c, err)
+		}
+	}
+	for runAs, want := range map[string]string{"target": "target", "unknown": "unknown"} {
+		if c, err := ask(a, "Negotiate "+b64("good"), runAs); err != nil || c.Username != want || c.By.Username != "alice" || string(c.TicketReply) != "proof" {
+			t.Errorf("run as %s: got %+v, %v", runAs, c, err)
+		}
+	}
+	tests := []struct {
+		header     string
+		kind       fault.Kind
+		reason     string
+		challenges []string
+	}{
+		{"Negotiate " + b64("bad"), fault.Unauthenticated, "unable to authenticate for REST request [/x] with the given Kerberos ticket", nil},
+		{"Negotiate !", fault.Unauthenticated, "unable to authenticate for REST request [/x]: the Negotiate credentials must be Base64", nil},
+		{"Negotiate " + b64("more"), fault.Unauthenticated, "unable to authenticate for REST request [/x]: the negotiation needs another round", []string{"Negotiate " + b64("next")}},
+		{"Negotiate " + b64("down"), fault.Unavailable, "the store is away", nil},
+	}
+	for _, tt := range tests {
+		c, err := ask(a, tt.header, "")
+		f, ok := errors.AsType[*fault.Error](err)
+		if c != nil || !ok || f.Kind != tt.kind || f.Reason != tt.reason || !slices.Equal(f.Challenges, tt.challenges) {
+			t.Errorf("%s: got %+v, %v; want %s", tt.header, c, err, tt.reason)
+		}
+	}
+	if c, err := ask(&Authenticator{Users: rooms{}, Roles: rooms{}, Anonymous: a.Anonymous}, "Negotiate "+b64("good"), ""); err != nil || c.Username != "_anonymous" {
+		t.Errorf("without a realm the scheme is none that is known: got %+v, %v", c, err)
+	}
 }

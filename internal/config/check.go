@@ -18,23 +18,30 @@ func (l *loader) check(c *Config, given layer) {
 	if !c.Reserved.BootstrapPassword.IsZero() && !c.Reserved.PasswordHash.IsZero() {
 		c.Warnings = append(c.Warnings, "autoconfiguration.password_hash has no effect beside bootstrap.password")
 	}
-	l.checkRealm(c, given)
+	l.checkRealm(realm, &c.Native.Name, given)
+	l.checkRealm(kerberosRealm, &c.Kerberos.Name, given)
+	l.checkKerberos(c, given)
 	l.checkTLS(&c.TLS, given)
 	c.TLS.locate(c.Dir)
 }
 
-// checkRealm names the native realm. There is one.
-func (l *loader) checkRealm(c *Config, given layer) {
-	for _, name := range slices.Sorted(maps.Keys(given)) {
-		_, star := find(name)
+// checkRealm finds the name of the one realm of its kind. Until it has one from
+// the operator it has that of the preset.
+func (l *loader) checkRealm(of string, name *string, given layer) {
+	preset := *name
+	for _, full := range slices.Sorted(maps.Keys(given)) {
+		if !strings.HasPrefix(full, strings.TrimSuffix(of, "*.")) {
+			continue
+		}
+		_, star := find(full)
 		switch {
-		case star == "" || star == c.Native.Name:
+		case star == *name:
 		case strings.HasPrefix(star, "_"):
-			l.mistakes = append(l.mistakes, given[name].origin+": "+name+": names of realms that begin with an underscore are latchkey's own")
-		case c.Native.Name != "default_native":
-			l.mistakes = append(l.mistakes, given[name].origin+": "+name+": there is one native realm, and it is called "+c.Native.Name+" already")
+			l.mistakes = append(l.mistakes, given[full].origin+": "+full+": names of realms that begin with an underscore are latchkey's own")
+		case *name != preset:
+			l.mistakes = append(l.mistakes, given[full].origin+": "+full+": there is one "+realmType(of)+" realm, and it is called "+*name+" already")
 		default:
-			c.Native.Name = star
+			*name = star
 		}
 	}
 }

@@ -34,7 +34,11 @@ type Config struct {
 	RunAs           bool // whether es-security-runas-user counts; else it is ignored
 	Reserved        Reserved
 	Native          Native
+	Kerberos        Kerberos
+	Anonymous       Anonymous
 	APIKey          APIKey
+	Token           Token
+	ServiceToken    ServiceToken
 	// Warnings are sentences for the operator, to be logged once at the start.
 	Warnings []string
 }
@@ -112,6 +116,14 @@ type Native struct {
 	MaxUsers int           // cached at most
 }
 
+// Anonymous is who makes the requests that bring no credential. Without roles
+// there is no such user.
+type Anonymous struct {
+	Username  string
+	Roles     []string
+	Forbidden bool // a refusal is 403; else 401
+}
+
 // APIKey is xpack.security.authc.api_key.
 type APIKey struct {
 	Enabled         bool
@@ -121,4 +133,20 @@ type APIKey struct {
 	DeleteInterval  time.Duration // between two purges
 	DeleteTimeout   time.Duration // of one purge; 0 means none
 	RetentionPeriod time.Duration // that a dead key stays readable
+}
+
+// Token is xpack.security.authc.token.
+type Token struct {
+	Enabled            bool
+	Timeout            time.Duration // the life of an access token
+	DeleteInterval     time.Duration // between two purges
+	DeleteTimeout      time.Duration // of one purge; 0 means none
+	ReuseRevokesFamily bool          // a refresh token that is used again too late ends all that descends from it
+}
+
+// ServiceToken is xpack.security.authc.service_token, and service_token_hashing.
+type ServiceToken struct {
+	Hashing   string        // the algorithm for new tokens (secret.NewHasher)
+	CacheTTL  time.Duration // since the last use; 0 switches the cache off
+	MaxTokens int           // cached at most
 }

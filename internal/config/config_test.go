@@ -43,6 +43,9 @@ func TestNothingIsSet(t *testing.T) {
 			Enabled: true, CacheTTL: 24 * time.Hour, MaxKeys: 25_000, DocCacheTTL: 5 * time.Minute,
 			DeleteInterval: 24 * time.Hour, RetentionPeriod: 7 * 24 * time.Hour,
 		},
+		Anonymous:    Anonymous{Username: "_anonymous", Forbidden: true},
+		Token:        Token{Enabled: true, Timeout: 20 * time.Minute, DeleteInterval: 30 * time.Minute, ReuseRevokesFamily: true},
+		ServiceToken: ServiceToken{Hashing: "pbkdf2_stretch", CacheTTL: 20 * time.Minute, MaxTokens: 100_000},
 	}
 	if got := fmt.Sprintf("%+v", *c); got != fmt.Sprintf("%+v", want) {
 		t.Errorf("got  %s\nwant %+v", got, want)
@@ -75,6 +78,17 @@ func TestValuesOfASetting(t *testing.T) {
 		{"xpack.security.authc.realms.native.house.authentication.enabled=false", func(c *Config) any { return c.Native.LoginsOK }, false},
 		{"xpack.security.http.ssl.supported_protocols=TLSv1.3", func(c *Config) any { return c.TLS.MinVersion }, uint16(tls.VersionTLS13)},
 		{"xpack.security.http.ssl.cipher_suites=TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", func(c *Config) any { return c.TLS.CipherSuites[0] }, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256},
+		{"xpack.security.authc.token.enabled=false", func(c *Config) any { return c.Token.Enabled }, false},
+		{"xpack.security.authc.token.timeout=1s", func(c *Config) any { return c.Token.Timeout }, time.Second}, // TK-6
+		{"xpack.security.authc.token.timeout=1h", func(c *Config) any { return c.Token.Timeout }, time.Hour},
+		{"xpack.security.authc.token.delete.timeout=-1", func(c *Config) any { return c.Token.DeleteTimeout }, time.Duration(0)},
+		{"latchkey.token.reuse_revokes_family=false", func(c *Config) any { return c.Token.ReuseRevokesFamily }, false},
+		{"xpack.security.authc.anonymous.roles=a, b", func(c *Config) any { return strings.Join(c.Anonymous.Roles, "|") }, "a|b"},
+		{"xpack.security.authc.anonymous.username=guest", func(c *Config) any { return c.Anonymous.Username }, "guest"},
+		{"xpack.security.authc.anonymous.authz_exception=false", func(c *Config) any { return c.Anonymous.Forbidden }, false},
+		{"xpack.security.authc.service_token_hashing.algorithm=PBKDF2_50000", func(c *Config) any { return c.ServiceToken.Hashing }, "pbkdf2_50000"},
+		{"xpack.security.authc.service_token.cache.ttl=0", func(c *Config) any { return c.ServiceToken.CacheTTL }, time.Duration(0)},
+		{"xpack.security.authc.service_token.cache.max_tokens=7", func(c *Config) any { return c.ServiceToken.MaxTokens }, 7},
 		{"xpack.security.audit.enabled=false", func(c *Config) any { return len(c.Warnings) }, 0},
 	}
 	for _, tt := range tests {
@@ -137,8 +151,12 @@ func TestMistakes(t *testing.T) {
 		{"xpack.security.authc.realms.ldap.corp.order=1", "realms of type ldap arrive with a later release; remove the setting"},
 		{"xpack.security.authc.realms.magic.m1.order=1", `"magic" is no realm type`},
 		{"xpack.security.authc.realms.file.f1.enabled=false", "realms of type file arrive with a later release"},
-		{"xpack.security.authc.anonymous.roles=x", "this release is without anonymous access; remove the setting"},
-		{"xpack.security.authc.token.enabled=true", "this release is without access tokens; remove the setting"},
+		{"xpack.security.authc.anonymous.role=x", "unknown setting; did you mean [xpack.security.authc.anonymous.roles]?"},
+		{"xpack.security.authc.anonymous.roles=", "has no value; write one, or remove the setting"},
+		{"xpack.security.authc.token.timeout=0s", `"0s" must be from 1s to 1h`}, // TK-6
+		{"xpack.security.authc.token.timeout=61m", `"61m" must be from 1s to 1h`},
+		{"xpack.security.authc.token.delete.interval=0", "must be above 0"},
+		{"xpack.security.authc.token.delete.timeout=0", "or -1 for no limit"},
 		{"xpack.security.http.filter.allow=10.0.0.0/8", "this release is without filtering by address; remove the setting"},
 		{"xpack.security.http.ssl.enabled=true", "needs a certificate; write xpack.security.http.ssl.certificate and"},
 		{"xpack.security.http.ssl.certificate=x.crt", "needs xpack.security.http.ssl.key beside it"},

@@ -48,11 +48,7 @@ func isIgnored(name string) bool {
 // have. Whoever sets one of them counts on it: the start is refused.
 var features = []struct{ prefix, what string }{
 	{"xpack.security.audit.", "the audit log"},
-	{"xpack.security.authc.anonymous.", "anonymous access"},
 	{"xpack.security.authc.domains.", "security domains"},
-	{"xpack.security.authc.service_token.", "service account tokens"},
-	{"xpack.security.authc.service_token_hashing.", "service account tokens"},
-	{"xpack.security.authc.token.", "access tokens"},
 	{"xpack.security.fips_mode.", "FIPS mode"},
 	{"xpack.security.http.filter.", "filtering by address"},
 	{"xpack.security.http.ssl.keystore.key_password", "a key password that differs from its keystore's"},
@@ -62,7 +58,7 @@ var features = []struct{ prefix, what string }{
 }
 
 // realmTypes are those that Elasticsearch has and this release has not.
-var realmTypes = []string{"active_directory", "file", "jwt", "kerberos", "ldap", "oidc", "pki", "saml"}
+var realmTypes = []string{"active_directory", "file", "jwt", "ldap", "oidc", "pki", "saml"}
 
 // unbuilt says which feature a setting belongs to that is not there, or "".
 func unbuilt(name string) string {
@@ -72,12 +68,12 @@ func unbuilt(name string) string {
 		}
 	}
 	if rest, ok := strings.CutPrefix(name, "xpack.security.authc.realms."); ok {
-		realmType, _, _ := strings.Cut(rest, ".")
-		if slices.Contains(realmTypes, realmType) {
-			return fmt.Sprintf("realms of type %s arrive with a later release", realmType)
+		kind, _, _ := strings.Cut(rest, ".")
+		if slices.Contains(realmTypes, kind) {
+			return fmt.Sprintf("realms of type %s arrive with a later release", kind)
 		}
-		if realmType != "native" {
-			return fmt.Sprintf("%q is no realm type; the one of this release is native", realmType)
+		if kind != "native" && kind != "kerberos" {
+			return fmt.Sprintf("%q is no realm type; those of this release are native and kerberos", kind)
 		}
 	}
 	return ""

@@ -11,14 +11,14 @@ import (
 	"latchkey/internal/secret"
 )
 
-func setPasswordHashing(c *Config, v value) error {
+func hashing(of func(*Config) *string) func(*Config, value) error {
 	return scalar(func(c *Config, s string) error {
 		if _, err := secret.NewHasher(s); err != nil {
 			return err
 		}
-		c.PasswordHashing = strings.ToLower(s)
+		*of(c) = strings.ToLower(s)
 		return nil
-	})(c, v)
+	})
 }
 
 func setPasswordHash(c *Config, v value) error {

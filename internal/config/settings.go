@@ -30,7 +30,16 @@ type section struct {
 	settings []setting
 }
 
-const realm = "xpack.security.authc.realms.native.*."
+const (
+	realms = "xpack.security.authc.realms."
+	realm  = realms + "native.*."
+)
+
+// realmNames are the names of settings of realms, up to their keys.
+var realmNames = []string{realm, kerberosRealm}
+
+// realmType is the type in one of realmNames.
+func realmType(of string) string { return strings.TrimSuffix(strings.TrimPrefix(of, realms), ".*.") }
 
 // sections is every setting that does something, in the order in which it is described.
 var sections = []section{
@@ -82,7 +91,7 @@ var sections = []section{
 		{"xpack.security.enabled", "true", "", "true", "There is no latchkey without security.", only(true, "latchkey is nothing but security and cannot run without it; remove the setting")},
 		{"bootstrap.password", "", "without it, one is made and printed once", "secret", "The password of `elastic` until one is set through the API or by `latchkey reset-password`. It is not stored: it counts at every start that has it. The environment variable `ELASTIC_PASSWORD` sets it too.", hidden(func(c *Config) *secret.Secret { return &c.Reserved.BootstrapPassword })},
 		{"autoconfiguration.password_hash", "", "", "bcrypt or PBKDF2 hash", "In place of `bootstrap.password`: its hash.", setPasswordHash},
-		{"xpack.security.authc.password_hashing.algorithm", "bcrypt", "", "bcrypt, bcrypt4 to bcrypt14, pbkdf2, pbkdf2_N, pbkdf2_stretch, pbkdf2_stretch_N", "How new passwords are stored; N is 1000, 10000, 50000, 100000, 500000 or 1000000 rounds. Passwords that are stored stay as they are.", setPasswordHashing},
+		{"xpack.security.authc.password_hashing.algorithm", "bcrypt", "", "bcrypt, bcrypt4 to bcrypt14, pbkdf2, pbkdf2_N, pbkdf2_stretch, pbkdf2_stretch_N", "How new passwords are stored; N is 1000, 10000, 50000, 100000, 500000 or 1000000 rounds. Passwords that are stored stay as they are.", hashing(func(c *Config) *string { return &c.PasswordHashing })},
 		{"xpack.security.authc.run_as.enabled", "true", "", "boolean", "Whether `es-security-runas-user` counts. When false the header is ignored.", boolean(func(c *Config) *bool { return &c.RunAs })},
 		{"xpack.security.authc.reserved_realm.enabled", "true", "", "boolean", "Whether the built-in users (`elastic` and its like) exist. When false their names are ordinary ones.", boolean(func(c *Config) *bool { return &c.Reserved.Enabled })},
 		{realm + "enabled", "true", "", "boolean", "Whether the realm of the users that the API manages is asked. `*` is the name of the realm, `default_native` unless configured.", boolean(func(c *Config) *bool { return &c.Native.Enabled })},
@@ -91,6 +100,12 @@ var sections = []section{
 		{realm + "cache.ttl", "20m", "", "duration; 0 is off", "How long a password that was proven is not hashed again. A change through the API counts at once all the same.", duration(func(c *Config) *time.Duration { return &c.Native.CacheTTL }, zeroIsOff)},
 		{realm + "cache.max_users", "100000", "", "whole number above 0", "How many users are cached at most.", number(func(c *Config) *int { return &c.Native.MaxUsers }, 1, 100_000_000)},
 		{realm + "cache.hash_algo", "ssha256", "", "name of a hash", "Accepted; the cache holds salted SHA-256 digests, whatever it says.", knownHash("")},
+	}},
+	{"Kerberos", kerberosSettings},
+	{"Anonymous access", []setting{
+		{"xpack.security.authc.anonymous.roles", "", "", "list of role names", "What requests without a credential may do; everybody who logs in may do it, too. Without roles, such requests are refused.", list(func(c *Config) *[]string { return &c.Anonymous.Roles }, nil)},
+		{"xpack.security.authc.anonymous.username", "_anonymous", "", "name", "Who makes a request without a credential. Nobody else can have the name.", name(func(c *Config) *string { return &c.Anonymous.Username }, "")},
+		{"xpack.security.authc.anonymous.authz_exception", "true", "", "boolean", "Whether such a request is refused with 403 where the roles do not reach. When false with 401, so that a browser asks for a password.", boolean(func(c *Config) *bool { return &c.Anonymous.Forbidden })},
 	}},
 	{"API keys", []setting{
 		{"xpack.security.authc.api_key.enabled", "true", "", "boolean", "Whether there are API keys. When false, creating one fails and the header is ignored.", boolean(func(c *Config) *bool { return &c.APIKey.Enabled })},
@@ -102,6 +117,18 @@ var sections = []section{
 		{"xpack.security.authc.api_key.delete.interval", "24h", "", "duration above 0", "The time between two purges of dead keys.", duration(func(c *Config) *time.Duration { return &c.APIKey.DeleteInterval }, aboveZero)},
 		{"xpack.security.authc.api_key.delete.timeout", "-1", "", "duration above 0, or -1", "The time that one purge may take; `-1` is no limit.", duration(func(c *Config) *time.Duration { return &c.APIKey.DeleteTimeout }, minusOneIsNone)},
 		{"xpack.security.authc.api_key.delete.retention_period", "7d", "", "duration above 0", "How long an invalidated or expired key stays readable before it is purged.", duration(func(c *Config) *time.Duration { return &c.APIKey.RetentionPeriod }, aboveZero)},
+	}},
+	{"Tokens", []setting{
+		{"xpack.security.authc.token.enabled", "true", "", "boolean", "Whether there are access tokens, with TLS and without. When false, getting one fails and none is accepted.", boolean(func(c *Config) *bool { return &c.Token.Enabled })},
+		{"xpack.security.authc.token.timeout", "20m", "", "duration, 1s to 1h", "The life of a new access token. A refresh token lives 24 hours.", duration(func(c *Config) *time.Duration { return &c.Token.Timeout }, from1sTo1h)},
+		{"xpack.security.authc.token.delete.interval", "30m", "", "duration above 0", "The time between two purges of tokens that are older than 24 hours.", duration(func(c *Config) *time.Duration { return &c.Token.DeleteInterval }, aboveZero)},
+		{"xpack.security.authc.token.delete.timeout", "-1", "", "duration above 0, or -1", "The time that one purge may take; `-1` is no limit.", duration(func(c *Config) *time.Duration { return &c.Token.DeleteTimeout }, minusOneIsNone)},
+		{"latchkey.token.reuse_revokes_family", "true", "", "boolean", "Whether a refresh token that is used again, later than 30 seconds after its first use, ends all tokens that descend from it. Such a use is logged in any case.", boolean(func(c *Config) *bool { return &c.Token.ReuseRevokesFamily })},
+	}},
+	{"Service accounts", []setting{
+		{"xpack.security.authc.service_token_hashing.algorithm", "pbkdf2_stretch", "", "as `xpack.security.authc.password_hashing.algorithm`", "How the secrets of new tokens of service accounts are stored. Tokens that are stored stay as they are.", hashing(func(c *Config) *string { return &c.ServiceToken.Hashing })},
+		{"xpack.security.authc.service_token.cache.ttl", "20m", "", "duration; 0 is off", "How long after its last use such a token is kept in memory. A deletion counts at once all the same.", duration(func(c *Config) *time.Duration { return &c.ServiceToken.CacheTTL }, zeroIsOff)},
+		{"xpack.security.authc.service_token.cache.max_tokens", "100000", "", "whole number above 0", "How many such tokens are kept in memory at most.", number(func(c *Config) *int { return &c.ServiceToken.MaxTokens }, 1, 100_000_000)},
 	}},
 }
 
@@ -118,12 +145,14 @@ var byName = func() map[string]*setting {
 
 // find returns the setting that name means and what stands for its "*".
 func find(name string) (s *setting, star string) {
-	if rest, ok := strings.CutPrefix(name, strings.TrimSuffix(realm, "*.")); ok {
-		star, key, _ := strings.Cut(rest, ".")
-		if star == "" || star == "*" {
-			return nil, ""
+	for _, of := range realmNames {
+		if rest, ok := strings.CutPrefix(name, strings.TrimSuffix(of, "*.")); ok {
+			star, key, _ := strings.Cut(rest, ".")
+			if star == "" || star == "*" {
+				return nil, ""
+			}
+			return byName[of+key], star
 		}
-		return byName[realm+key], star
 	}
 	if strings.Contains(name, "*") {
 		return nil, ""
@@ -136,21 +165,25 @@ func unknown(name string) error {
 	if why := unbuilt(name); why != "" {
 		return fmt.Errorf("%s; remove the setting", why)
 	}
-	if rest, ok := strings.CutPrefix(name, strings.TrimSuffix(realm, "*.")); ok {
+	for _, of := range realmNames {
+		rest, ok := strings.CutPrefix(name, strings.TrimSuffix(of, "*."))
+		if !ok {
+			continue
+		}
 		star, key, found := strings.Cut(rest, ".")
 		if !found {
-			return fmt.Errorf("a realm has a name; write %s", strings.Replace(realm, "*", "native1", 1)+star)
+			return fmt.Errorf("a realm has a name; write %s", strings.Replace(of, "*", realmType(of)+"1", 1)+star)
 		}
 		if star == "" || star == "*" {
 			return fmt.Errorf("%q is no name for a realm", star)
 		}
 		keys := map[string]bool{}
 		for known := range byName {
-			if k, ok := strings.CutPrefix(known, realm); ok {
+			if k, ok := strings.CutPrefix(known, of); ok {
 				keys[k] = true
 			}
 		}
-		return fmt.Errorf("unknown setting; a native realm has no %q;%s", key, nearest(key, keys))
+		return fmt.Errorf("unknown setting; a %s realm has no %q;%s", realmType(of), key, nearest(key, keys))
 	}
 	return fmt.Errorf("unknown setting;%s", nearest(name, byName))
 }

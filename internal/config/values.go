@@ -165,6 +165,13 @@ func upTo15m(d time.Duration) (time.Duration, error) {
 	return d, nil
 }
 
+func from1sTo1h(d time.Duration) (time.Duration, error) {
+	if d < time.Second || d > time.Hour {
+		return 0, errors.New("must be from 1s to 1h")
+	}
+	return d, nil
+}
+
 func minusOneIsNone(d time.Duration) (time.Duration, error) {
 	if d < 0 {
 		return 0, nil

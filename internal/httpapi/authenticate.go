@@ -49,6 +49,9 @@ func identity(by *access.Caller) *latchkey.AuthenticateResponse {
 		id.Roles = nil
 		id.APIKey = &latchkey.AuthenticatedKey{ID: key.ID, Name: key.Name, ManagedBy: "elasticsearch"}
 	}
+	if service := by.Service; service != nil {
+		id.Token = &latchkey.AuthenticatedToken{Name: service.TokenName, Type: service.TokenType, ManagedBy: "elasticsearch"}
+	}
 	return id
 }
 

@@ -64,6 +64,10 @@ type call struct {
 	// X-Elastic-Client-Meta header tells.
 	java7 bool
 
+	// repeatable says that a repetition of the request makes no second thing. The
+	// endpoint may know better than the route.
+	repeatable bool
+
 	route    *route
 	wild     []string // what the route's wildcards matched, decoded
 	content  []byte

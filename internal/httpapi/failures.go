@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"latchkey/internal/fault"
+	"latchkey/internal/token"
 	"latchkey/internal/xcontent"
 )
 
@@ -25,6 +26,7 @@ var failures = map[fault.Kind]struct {
 	fault.Refused:         {http.StatusBadRequest, "validation_exception"},
 	fault.Disabled:        {http.StatusBadRequest, "feature_not_enabled_exception"},
 	fault.Status:          {http.StatusBadRequest, "status_exception"},
+	fault.Security:        {http.StatusBadRequest, "security_exception"},
 	fault.Unauthenticated: {http.StatusUnauthorized, "security_exception"},
 	fault.Forbidden:       {http.StatusForbidden, "security_exception"},
 	fault.Restricted:      {http.StatusForbidden, "role_restriction_exception"},
@@ -45,6 +47,7 @@ const challengeHeader = "WWW-Authenticate"
 type failure struct {
 	status     int
 	typ        string // "" for a failure whose error is a plain string
+	oauth      bool   // the error is typ, described by reason, and nothing else (spec/tokens.md 3.4)
 	reason     string
 	bare       bool // no status member: the unknown route
 	fields     []fault.Field
@@ -63,9 +66,14 @@ func stringFailure(status int, reason string) *failure {
 
 // failureOf translates err. What is neither a fault nor a failure of ours is
 // Internal, and its text is not part of the result.
-func (s *Server) failureOf(err error, r *route) *failure {
+//
+// repeatable says that a repetition of the request does no harm.
+func (s *Server) failureOf(err error, repeatable bool) *failure {
 	if f, ok := errors.AsType[*failure](err); ok {
 		return f
+	}
+	if r, ok := errors.AsType[*token.Refusal](err); ok {
+		return &failure{status: http.StatusBadRequest, typ: r.Code, reason: r.Description, oauth: true}
 	}
 	f, ok := errors.AsType[*fault.Error](err)
 	if !ok || f.Kind == fault.Internal {
@@ -75,18 +83,19 @@ func (s *Server) failureOf(err error, r *route) *failure {
 	switch {
 	case f.Kind == fault.Unauthenticated:
 		out.challenges = s.offered(f.Challenges)
-	case f.Kind == fault.Unknown && (r == nil || r.makesNew):
+	case f.Kind == fault.Unknown && !repeatable:
 		out.status, out.typ = unknownOutcome.status, unknownOutcome.typ
 	}
 	return out
 }
 
-// offered returns the challenges of the given schemes, or all.
+// offered returns the challenges of the given schemes, or all. What holds a
+// blank is a challenge already.
 func (s *Server) offered(schemes []string) []string {
 	if schemes == nil {
 		return s.challenges
 	}
-	var some []string
+	some := slices.DeleteFunc(slices.Clone(schemes), func(c string) bool { return !strings.Contains(c, " ") })
 	for _, c := range s.challenges {
 		scheme, _, _ := strings.Cut(c, " ")
 		if slices.Contains(schemes, scheme) {
@@ -130,6 +139,12 @@ func (f *failure) root() *failure {
 func (f *failure) body(detailed bool, trace string) xcontent.Value {
 	var doc xcontent.Value
 	switch {
+	case f.oauth:
+		description := text(f.reason)
+		if f.reason == "" {
+			description = xcontent.Value{Kind: xcontent.Null}
+		}
+		return object(member("error", text(f.typ)), member("error_description", description))
 	case f.typ == "":
 		doc = object(member("error", text(f.reason)))
 	case !detailed:

@@ -31,6 +31,8 @@ type Options struct {
 	Compression     bool // answer with gzip where a client takes it
 	BriefErrors     bool // http.detailed_errors.enabled is false
 	APIKeysDisabled bool // no ApiKey challenge
+	TokensDisabled  bool // no Bearer challenge
+	Kerberos        bool // a Negotiate challenge, before the others
 
 	Log *slog.Logger // default: nothing is logged
 }

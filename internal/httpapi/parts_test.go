@@ -367,7 +367,7 @@ func TestErrorBody(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := string(s.failureOf(tt.err, nil).body(true, "").JSON()); got != tt.want {
+			if got := string(s.failureOf(tt.err, false).body(true, "").JSON()); got != tt.want {
 				t.Errorf("got  %s\nwant %s", got, tt.want)
 			}
 		})

@@ -3,7 +3,10 @@ package httpapi
 import (
 	"context"
 	"crypto/sha256"
+	"log/slog"
+	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -12,7 +15,9 @@ import (
 	"latchkey/internal/authn"
 	"latchkey/internal/role"
 	"latchkey/internal/secret"
+	"latchkey/internal/serviceaccount"
 	"latchkey/internal/sqlstore"
+	"latchkey/internal/token"
 	"latchkey/internal/user"
 )
 
@@ -25,12 +30,28 @@ import (
 //	s        security  manage_security
 //	r        reader    read_security
 //	g        granter   grant_api_key
+//	t        tokens    manage_token
 //	nobody   -         none
 //	admin    superuser all
 //
 // The password of x is x-password. The roles are stored, so a test may change
-// them. With firstKey, admin has the API key k1, whose secret is k1.
+// them. With firstKey, admin has the API key k1, whose secret is k1. The file of
+// service tokens holds elastic/kibana/of-file, whose secret is of-file-secret.
 func newServices(t testing.TB, firstKey bool) Services {
+	return newHouse(t, firstKey).Services
+}
+
+// house is Services, and what tests change about them before they are made.
+type house struct {
+	Services
+	ahead     atomic.Int64 // of the real clock is that of the tokens, in nanoseconds
+	tokens    token.Options
+	kept      func(*sqlstore.DB) token.Store // where the tokens are, if not in the store
+	anonymous []string                       // roles
+	challenge bool                           // what they do not reach is 401
+}
+
+func newHouse(t testing.TB, firstKey bool, change ...func(*house)) *house {
 	t.Helper()
 	ctx := context.Background() // the context of t ends before its clean-ups
 	db, err := sqlstore.OpenSQLite(ctx, filepath.Join(t.TempDir(), "latchkey.db"))
@@ -46,7 +67,13 @@ func newServices(t testing.TB, firstKey bool) Services {
 	if err != nil {
 		t.Fatal(err)
 	}
-	users, err := user.New(user.Options{Store: db, Hasher: hasher, Now: time.Now,
+	h := &house{}
+	h.tokens = token.Options{Enabled: true, Timeout: 20 * time.Minute, CacheTTL: time.Hour, CacheMax: 1000, PurgeInterval: time.Hour,
+		Now: func() time.Time { return time.Now().Add(time.Duration(h.ahead.Load())) }, Log: slog.New(slog.DiscardHandler)}
+	for _, f := range change {
+		f(h)
+	}
+	users, err := user.New(user.Options{Store: db, Hasher: hasher, Now: time.Now, Anonymous: "_anonymous", AnonymousRoles: h.anonymous,
 		Bootstrap: secret.Of("elastic-password"), CacheTTL: time.Hour, CacheMax: 100})
 	if err != nil {
 		t.Fatal(err)
@@ -55,13 +82,13 @@ func newServices(t testing.TB, firstKey bool) Services {
 	keys := apikey.New(db, users, roles, apikey.Options{Enabled: true, RunAs: true, CacheTTL: time.Hour, CacheMax: 1000, DocumentTTL: time.Hour,
 		PurgeInterval: time.Hour, Retention: time.Hour, Now: time.Now})
 	for name, privilege := range map[string]string{"own": "manage_own_api_key", "keys": "manage_api_key", "security": "manage_security",
-		"reader": "read_security", "granter": "grant_api_key"} {
+		"reader": "read_security", "granter": "grant_api_key", "tokens": "manage_token"} {
 		if _, err := db.PutRole(ctx, name, access.Descriptor{Cluster: []string{privilege}}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for name, roles := range map[string][]string{"u": {"own"}, "v": {"own"}, "a": {"keys"}, "s": {"security"}, "r": {"reader"},
-		"g": {"granter"}, "nobody": {}, "admin": {access.SuperuserName}} {
+		"g": {"granter"}, "t": {"tokens"}, "nobody": {}, "admin": {access.SuperuserName}} {
 		hash, err := hasher.Hash(ctx, name+"-password")
 		if err != nil {
 			t.Fatal(err)
@@ -74,10 +101,36 @@ func newServices(t testing.TB, firstKey bool) Services {
 	if firstKey {
 		insertFirstKey(t, db)
 	}
-	return Services{
-		Auth:    &authn.Authenticator{APIKeys: keys, Users: users, Roles: roles, RunAs: true},
-		APIKeys: keys, Users: users, Roles: roles,
+	accounts := newServiceAccounts(t, db)
+	kept := token.Store(db)
+	if h.kept != nil {
+		kept = h.kept(db)
 	}
+	tokens := token.New(kept, users, nil, roles, keys, h.tokens)
+	keys.GrantBy(tokens)
+	auth := &authn.Authenticator{APIKeys: keys, Tokens: tokens, ServiceTokens: accounts, Users: users, Roles: roles, RunAs: true, Challenge: h.challenge}
+	if who, ok := users.Anonymous(); ok {
+		auth.Anonymous = &who
+	}
+	h.Services = Services{Auth: auth, APIKeys: keys, Tokens: tokens, Users: users, Roles: roles, ServiceAccounts: accounts}
+	return h
+}
+
+func newServiceAccounts(t testing.TB, db *sqlstore.DB) *serviceaccount.Service {
+	t.Helper()
+	hasher, err := secret.NewHasher("pbkdf2_stretch_1000") // the default with fewer rounds
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "service_tokens")
+	if err := os.WriteFile(file, []byte("elastic/kibana/of-file:"+secret.HashRandom("of-file-secret")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	accounts := serviceaccount.New(db, serviceaccount.Options{Hasher: hasher, File: file, CacheTTL: time.Hour, CacheMax: 1000, Now: time.Now})
+	if news, err := accounts.ReadFile(); err != nil || news.Tokens != 1 {
+		t.Fatalf("ReadFile = %+v, %v", news, err)
+	}
+	return accounts
 }
 
 func insertFirstKey(t testing.TB, db *sqlstore.DB) {

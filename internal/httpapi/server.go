@@ -6,6 +6,7 @@ package httpapi
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -20,6 +21,8 @@ import (
 	"latchkey/internal/apikey"
 	"latchkey/internal/fault"
 	"latchkey/internal/role"
+	"latchkey/internal/serviceaccount"
+	"latchkey/internal/token"
 	"latchkey/internal/user"
 )
 
@@ -45,8 +48,11 @@ type Server struct {
 type Services struct {
 	Auth    Authenticator
 	APIKeys *apikey.Service
+	Tokens  *token.Service
 	Users   *user.Service
 	Roles   *role.Service
+
+	ServiceAccounts *serviceaccount.Service
 }
 
 // New returns a server for the given services.
@@ -54,7 +60,13 @@ func New(opts Options, services Services) *Server {
 	s := &Server{Services: services, opts: opts.withDefaults()}
 	s.log = s.opts.Log
 	s.memory.limit = s.opts.MaxContentLength + bodyMemory
-	s.challenges = []string{`Basic realm="security", charset="UTF-8"`, `Bearer realm="security"`}
+	if opts.Kerberos {
+		s.challenges = append(s.challenges, "Negotiate")
+	}
+	s.challenges = append(s.challenges, `Basic realm="security", charset="UTF-8"`)
+	if !opts.TokensDisabled {
+		s.challenges = append(s.challenges, `Bearer realm="security"`)
+	}
 	if !opts.APIKeysDisabled {
 		s.challenges = append(s.challenges, "ApiKey")
 	}
@@ -66,6 +78,8 @@ func New(opts Options, services Services) *Server {
 	s.routeRoles()
 	s.routePrivileges()
 	s.routeAPIKeys()
+	s.routeTokens()
+	s.routeServiceAccounts()
 	return s
 }
 
@@ -102,6 +116,8 @@ type exchange struct {
 	view  view
 	route *route
 	by    *access.Caller
+	// repeatable says that the request was read, and that a repetition makes no second thing.
+	repeatable bool
 }
 
 // ServeHTTP answers one request. The caller is authenticated from the headers
@@ -155,7 +171,7 @@ var product = []string{"Elasticsearch"}
 
 // fail writes what err means on the wire.
 func (s *Server) fail(x *exchange, err error) int {
-	f := s.failureOf(err, x.route)
+	f := s.failureOf(err, x.repeatable)
 	s.logFailure(x, f, err)
 	h := x.w.Header()
 	switch f.status {
@@ -243,6 +259,9 @@ func (s *Server) serve(x *exchange) (reply, error) {
 			return reply{}, err
 		}
 		c.by = x.by
+		if proof := x.by.TicketReply; proof != nil {
+			x.w.Header()[challengeHeader] = []string{"Negotiate " + base64.StdEncoding.EncodeToString(proof)}
+		}
 	}
 	if err := s.readBody(x, c); err != nil {
 		return reply{}, err
@@ -281,7 +300,9 @@ func (s *Server) serve(x *exchange) (reply, error) {
 	if meta := r.Header["X-Elastic-Client-Meta"]; len(meta) > 0 {
 		c.java7 = strings.HasPrefix(meta[0], "es=7.") && strings.Contains(meta[0], ",jv=")
 	}
+	c.repeatable = !x.route.makesNew
 	do, err := x.route.serve(c)
+	x.repeatable = c.repeatable
 	switch {
 	case c.query.err != nil:
 		return reply{}, c.query.err

@@ -23,8 +23,10 @@ import (
 // TestWire replays testdata/wire/*.txtar, each file into a server of its own
 // and over one connection. A file opens with a sentence that says what it
 // shows, with the tag of a statement (HT-4) where it proves one. The server
-// knows the users of [newServices], and in the files http_* their first key. Then requests
-// and responses take turns, in sections of these names.
+// knows the users of [newServices], and in the files http_* their first key; in the
+// files anonymous_*, requests without a credential have the roles own and tokens.
+// Then requests and responses take turns, in sections of these names. The clock of
+// the tokens goes on by itself, and by 31s at an empty section "31s later".
 //
 // A request is what goes over the wire: "METHOD /path?query", header lines, an
 // empty line, the body. Host and Content-Length are added, and Content-Type:
@@ -61,20 +63,37 @@ func TestWire(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if len(ar.Comment) == 0 || len(ar.Files) == 0 || len(ar.Files)%2 != 0 {
-				t.Fatal("a fixture is a sentence, then pairs of request and response")
-			}
-			w := &wire{t: t, addr: startServer(t, newServices(t, strings.HasPrefix(filepath.Base(f), "http_"))).addr, bound: map[string]string{}}
-			defer w.hangUp()
-			for i := 0; i < len(ar.Files); i += 2 {
-				ask, answer := ar.Files[i], ar.Files[i+1]
-				if ask.Name != "request" || answer.Name != "response" {
-					t.Fatalf("sections [%s] and [%s] are not request and response", ask.Name, answer.Name)
+			house := newHouse(t, strings.HasPrefix(filepath.Base(f), "http_"), func(h *house) {
+				if strings.HasPrefix(filepath.Base(f), "anonymous_") {
+					h.anonymous = []string{"own", "tokens"}
 				}
+			})
+			w := &wire{t: t, addr: startServer(t, house.Services).addr, bound: map[string]string{}}
+			defer w.hangUp()
+			exchanges := 0
+			for sections := ar.Files; len(sections) > 0; {
+				if later, ok := strings.CutSuffix(sections[0].Name, " later"); ok {
+					d, err := time.ParseDuration(later)
+					if err != nil {
+						t.Fatal(err)
+					}
+					house.ahead.Add(int64(d))
+					sections = sections[1:]
+					continue
+				}
+				if len(sections) < 2 || sections[0].Name != "request" || sections[1].Name != "response" {
+					t.Fatalf("section [%s] begins no pair of request and response", sections[0].Name)
+				}
+				ask, answer := sections[0], sections[1]
+				sections = sections[2:]
+				exchanges++
 				request := w.expand(string(ask.Data))
 				if problem := w.differs(w.send(request), string(answer.Data)); problem != "" {
-					t.Fatalf("exchange %d, %s\n%s", i/2+1, firstLine(request), problem)
+					t.Fatalf("exchange %d, %s\n%s", exchanges, firstLine(request), problem)
 				}
+			}
+			if len(ar.Comment) == 0 || exchanges == 0 {
+				t.Fatal("a fixture is a sentence, then pairs of request and response")
 			}
 		})
 	}

@@ -25,20 +25,35 @@ import (
 	"latchkey/internal/httpapi"
 	"latchkey/internal/role"
 	"latchkey/internal/secret"
+	"latchkey/internal/serviceaccount"
 	"latchkey/internal/sqlstore"
+	"latchkey/internal/token"
 	"latchkey/internal/user"
 )
 
 // rooms are the services of a node over its open store.
 type rooms struct {
-	db    *sqlstore.DB
-	users *user.Service
-	roles *role.Service
-	keys  *apikey.Service
+	db     *sqlstore.DB
+	users  *user.Service
+	roles  *role.Service
+	keys   *apikey.Service
+	tokens *token.Service
+
+	accounts *serviceaccount.Service
+	tickets  token.Tickets // nil without a Kerberos realm
 }
 
+// Tokens in memory: how many, and how long after their last use.
+const (
+	maxTokens = 50_000
+	tokenTTL  = 20 * time.Minute
+)
+
+// serviceTokensFile holds tokens of service accounts, in the folder of the settings.
+const serviceTokensFile = "service_tokens"
+
 // open builds the rooms. The caller holds the data folder.
-func open(ctx context.Context, cfg *config.Config) (_ *rooms, err error) {
+func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *rooms, err error) {
 	db, err := sqlstore.OpenSQLite(ctx, filepath.Join(cfg.DataDir, storeFile))
 	if err != nil {
 		return nil, err
@@ -52,11 +67,16 @@ func open(ctx context.Context, cfg *config.Config) (_ *rooms, err error) {
 	if err != nil {
 		return nil, err
 	}
+	var others []string
+	if cfg.Kerberos.Enabled {
+		others = append(others, cfg.Kerberos.Name)
+	}
 	users, err := user.New(user.Options{
 		Store: db, Hasher: hasher, Now: time.Now,
 		Bootstrap: cfg.Reserved.BootstrapPassword, AutoconfigurationHash: cfg.Reserved.PasswordHash.Reveal(),
 		ReservedDisabled: !cfg.Reserved.Enabled,
 		RealmName:        cfg.Native.Name, NativeDisabled: !cfg.Native.Enabled, LookupOnly: !cfg.Native.LoginsOK,
+		Anonymous: cfg.Anonymous.Username, AnonymousRoles: cfg.Anonymous.Roles, OtherRealms: others,
 		CacheTTL: cfg.Native.CacheTTL, CacheMax: cfg.Native.MaxUsers,
 	})
 	if err != nil {
@@ -64,12 +84,32 @@ func open(ctx context.Context, cfg *config.Config) (_ *rooms, err error) {
 	}
 	roles := role.New(db, time.Now)
 	keys := apikey.New(db, users, roles, apikey.Options{
-		Enabled:  cfg.APIKey.Enabled,
+		Enabled: cfg.APIKey.Enabled, RunAs: cfg.RunAs,
 		CacheTTL: cfg.APIKey.CacheTTL, CacheMax: cfg.APIKey.MaxKeys, DocumentTTL: cfg.APIKey.DocCacheTTL,
 		PurgeInterval: cfg.APIKey.DeleteInterval, PurgeTimeout: cfg.APIKey.DeleteTimeout, Retention: cfg.APIKey.RetentionPeriod,
 		Now: time.Now,
 	})
-	return &rooms{db, users, roles, keys}, nil
+	tickets, err := openKerberos(cfg.Kerberos, users, log)
+	if err != nil {
+		return nil, err
+	}
+	tokens := token.New(db, users, tickets, roles, keys, token.Options{
+		Enabled: cfg.Token.Enabled, Timeout: cfg.Token.Timeout, KeepFamily: !cfg.Token.ReuseRevokesFamily,
+		PurgeInterval: cfg.Token.DeleteInterval, PurgeTimeout: cfg.Token.DeleteTimeout,
+		CacheTTL: tokenTTL, CacheMax: maxTokens, Now: time.Now, Log: log,
+	})
+	if cfg.Token.Enabled {
+		keys.GrantBy(tokens)
+	}
+	serviceHasher, err := secret.NewHasher(cfg.ServiceToken.Hashing)
+	if err != nil {
+		return nil, err
+	}
+	accounts := serviceaccount.New(db, serviceaccount.Options{
+		Hasher: serviceHasher, File: filepath.Join(cfg.Dir, serviceTokensFile),
+		CacheTTL: cfg.ServiceToken.CacheTTL, CacheMax: cfg.ServiceToken.MaxTokens, Now: time.Now,
+	})
+	return &rooms{db, users, roles, keys, tokens, accounts, tickets}, nil
 }
 
 // Run serves until ctx ends, and then stops in order: listener, requests,
@@ -94,7 +134,7 @@ func Run(ctx context.Context, cfg *config.Config, out io.Writer, log *slog.Logge
 	if err := folder.guard(log); err != nil {
 		return err
 	}
-	r, err := open(ctx, cfg)
+	r, err := open(ctx, cfg, log)
 	if err != nil {
 		return err
 	}
@@ -106,6 +146,10 @@ func Run(ctx context.Context, cfg *config.Config, out io.Writer, log *slog.Logge
 	nodeID, err := r.db.InitMeta(ctx, "node_id", newUUID())
 	if err != nil {
 		return err
+	}
+
+	if news, err := r.accounts.ReadFile(); news != nil || err != nil {
+		logServiceTokens(log, news, err)
 	}
 
 	var certs *certificates
@@ -131,9 +175,9 @@ func Run(ctx context.Context, cfg *config.Config, out io.Writer, log *slog.Logge
 		PublishAddress:   func() string { return publishAddress(cfg.HTTP, where) },
 		BoundAddresses:   func() []string { return where },
 		MaxContentLength: cfg.HTTP.MaxContent, MaxInitialLineLength: cfg.HTTP.MaxInitialLine, MaxHeaderSize: cfg.HTTP.MaxHeader,
-		Compression: cfg.HTTP.Compression, BriefErrors: !cfg.HTTP.DetailedErrors, APIKeysDisabled: !cfg.APIKey.Enabled,
+		Compression: cfg.HTTP.Compression, BriefErrors: !cfg.HTTP.DetailedErrors, APIKeysDisabled: !cfg.APIKey.Enabled, TokensDisabled: !cfg.Token.Enabled, Kerberos: cfg.Kerberos.Enabled,
 		Log: log,
-	}, httpapi.Services{Auth: authenticator(cfg, r), APIKeys: r.keys, Users: r.users, Roles: r.roles})
+	}, httpapi.Services{Auth: authenticator(cfg, r), APIKeys: r.keys, Tokens: r.tokens, Users: r.users, Roles: r.roles, ServiceAccounts: r.accounts})
 
 	control := openControl(cfg.DataDir, r.users, log) // before anybody is told that the node runs
 	server := api.HTTPServer()
@@ -149,13 +193,13 @@ func Run(ctx context.Context, cfg *config.Config, out io.Writer, log *slog.Logge
 	defer silence()
 	var background errgroup.Group
 	background.Go(func() error {
-		return r.keys.Purge(quiet, func(removed int, err error) {
-			if err != nil {
-				log.Warn("the purge of api keys failed; the next one makes up for it", "removed", removed, "err", err)
-				return
-			}
-			log.Info("purged api keys", "removed", removed)
-		})
+		return r.keys.Purge(quiet, func(removed int, err error) { logPurge(log, "api keys", removed, err) })
+	})
+	background.Go(func() error {
+		return r.tokens.Purge(quiet, func(removed int, err error) { logPurge(log, "tokens", removed, err) })
+	})
+	background.Go(func() error {
+		return r.accounts.WatchFile(quiet, func(news *serviceaccount.FileNews, err error) { logServiceTokens(log, news, err) })
 	})
 	background.Go(func() error { return control.serve(quiet) })
 	if certs != nil {
@@ -170,11 +214,36 @@ func Run(ctx context.Context, cfg *config.Config, out io.Writer, log *slog.Logge
 }
 
 func authenticator(cfg *config.Config, r *rooms) *authn.Authenticator {
-	a := &authn.Authenticator{Users: r.users, Roles: r.roles, RunAs: cfg.RunAs}
+	a := &authn.Authenticator{ServiceTokens: r.accounts, Tickets: r.tickets, Users: r.users, Roles: r.roles, RunAs: cfg.RunAs}
 	if cfg.APIKey.Enabled {
 		a.APIKeys = r.keys
 	}
+	if cfg.Token.Enabled {
+		a.Tokens = r.tokens
+	}
+	if who, ok := r.users.Anonymous(); ok {
+		a.Anonymous, a.Challenge = &who, !cfg.Anonymous.Forbidden
+	}
 	return a
+}
+
+func logPurge(log *slog.Logger, of string, removed int, err error) {
+	if err != nil {
+		log.Warn("a purge failed; the next one makes up for it", "of", of, "removed", removed, "err", err)
+		return
+	}
+	log.Info("purged", "of", of, "removed", removed)
+}
+
+func logServiceTokens(log *slog.Logger, news *serviceaccount.FileNews, err error) {
+	if err != nil {
+		log.Error("the file of service tokens cannot be used; all tokens in it are off", "err", err)
+		return
+	}
+	log.Info("the file of service tokens was read", "tokens", news.Tokens)
+	for _, why := range news.Skipped {
+		log.Warn("a line of the file of service tokens is skipped", "why", why)
+	}
 }
 
 // serve answers requests on all listeners until ctx ends or one of them fails,
@@ -245,7 +314,7 @@ func warnPlain(where []string, log *slog.Logger) {
 	for _, address := range where {
 		host, _, err := net.SplitHostPort(address)
 		if err != nil || !config.Loopback(host) {
-			log.Warn("credentials cross the network in clear: set xpack.security.http.ssl.enabled, or listen on loopback and put TLS in front", "address", address)
+			log.Warn("credentials (passwords, API keys, access tokens) cross the network in clear: set xpack.security.http.ssl.enabled, or listen on loopback and put TLS in front", "address", address)
 			return
 		}
 	}

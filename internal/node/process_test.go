@@ -232,7 +232,7 @@ func (p *process) stops(t *testing.T) {
 }
 
 // call makes a request and decodes the answer into answer, unless that is nil.
-// The credential is user:password, or an encoded API key.
+// The credential is user:password, "Bearer " and a token, or an encoded API key.
 func (p *process) call(method, path, credential, body string, answer any) (status int, err error) {
 	req, err := http.NewRequest(method, p.url+path, strings.NewReader(body))
 	if err != nil {
@@ -240,6 +240,8 @@ func (p *process) call(method, path, credential, body string, answer any) (statu
 	}
 	if user, pass, ok := strings.Cut(credential, ":"); ok {
 		req.SetBasicAuth(user, pass)
+	} else if strings.HasPrefix(credential, "Bearer ") {
+		req.Header.Set("Authorization", credential)
 	} else {
 		req.Header.Set("Authorization", "ApiKey "+credential)
 	}

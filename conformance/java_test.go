@@ -5,10 +5,13 @@ import (
 	"testing"
 )
 
-// TestJavaClients runs the scenarios of the API client 9 and of the high-level
-// REST client 7.17 in one process; see java/. It ends before it is fast, so that
-// the simple compiler serves it best.
-func TestJavaClients(t *testing.T) {
-	cmd := exec.CommandContext(t.Context(), "java", "-XX:TieredStopAtLevel=1", "-cp", ".installed/java/classes:.installed/java/dependency/*", "conformance.Main")
-	runScenarios(t, shared, cmd, warned(t)...)
+func TestJavaClients(t *testing.T) { runJava(t, shared, warned(t)) }
+
+// runJava runs the scenarios of the API client 9 and of the high-level REST client
+// 7.17 against s in one process; see java/. Without names, it runs all classes that
+// share a server. It ends before it is fast, so that the simple compiler serves it best.
+func runJava(t *testing.T, s *server, env []string, classes ...string) {
+	t.Helper()
+	args := append([]string{"-XX:TieredStopAtLevel=1", "-cp", ".installed/java/classes:.installed/java/dependency/*", "conformance.Main"}, classes...)
+	runScenarios(t, s, exec.CommandContext(t.Context(), "java", args...), env...)
 }

@@ -172,6 +172,32 @@ func TestReplayedClients(t *testing.T) {
 					t.Errorf("got %+v", e)
 				}
 			})
+			t.Run("TK-1 TK-3 TK-28 TK-39 TK-43 TK-53 HT-33 HT-52 tokens", func(t *testing.T) {
+				const path = "/_security/oauth2/token"
+				user := unique("user")
+				c.ask(200, "PUT", "/_security/user/"+user, elastic, `{"password":"correct horse","roles":[]}`)
+				var made, again madeToken
+				decode(t, c.ask(200, "POST", path, elastic, `{"grant_type":"password","username":"`+user+`","password":"correct horse"}`), &made)
+				decode(t, c.ask(200, "POST", path, elastic, made.refresh()), &again)
+				if again.AccessToken == made.AccessToken || *again.RefreshToken == *made.RefreshToken {
+					t.Errorf("got %+v after %+v", again, made)
+				}
+				for _, m := range []madeToken{made, again} {
+					var me struct{ Username string }
+					decode(t, c.ask(200, "GET", "/_security/_authenticate", "Bearer "+m.AccessToken, ""), &me)
+					if me.Username != user || m.Type != "Bearer" {
+						t.Errorf("got %+v as %+v", me, m)
+					}
+				}
+				c.ask(400, "POST", path, elastic, `{"grant_type":"refresh_token","refresh_token":"not base64!"}`)
+				c.ask(404, "DELETE", path, elastic, `{"token":"not base64!"}`)
+				var gone counters
+				decode(t, c.ask(200, "DELETE", path, elastic, `{"token":"`+again.AccessToken+`"}`), &gone)
+				if gone.Invalidated == nil || *gone.Invalidated != 1 {
+					t.Errorf("got %+v", gone)
+				}
+				c.ask(401, "GET", "/_security/_authenticate", "Bearer "+again.AccessToken, "")
+			})
 		})
 	}
 }

@@ -6,9 +6,11 @@
 const bodies = {
   changePassword: ['username'],
   createApiKey: [],
+  getToken: [],
   grantApiKey: [],
   hasPrivileges: [],
   invalidateApiKey: [],
+  invalidateToken: [],
   putRole: ['name'],
   putUser: ['username']
 }

@@ -62,6 +62,20 @@ export async function key (owner, params = {}) {
   return { ...made, client }
 }
 
+// token gets an access token and makes a client that uses it. The token has
+// authenticated once when it is returned, so that the server has it at hand.
+export async function token (by, request = { grant_type: 'client_credentials' }) {
+  const made = await by.security.getToken(request)
+  const client = connect({ bearer: made.access_token })
+  await client.security.authenticate()
+  return { ...made, client }
+}
+
+// pair gets an access and a refresh token for a user.
+export function pair (by, u) {
+  return token(by, { grant_type: 'password', username: u.name, password: u.password })
+}
+
 // refused asserts that a call ends in the client's typed error, and returns it.
 export async function refused (call, status, type) {
   const err = await call.then(
@@ -78,4 +92,23 @@ export async function refused (call, status, type) {
 export async function dead (client) {
   const err = await refused(client.security.authenticate(), 401, 'security_exception')
   assert.match(err.body.error.reason, /unable to authenticate with provided credentials/)
+}
+
+// off asserts that an access token is refused, as one is that was invalidated or
+// has expired.
+export async function off (client) {
+  const challenge = 'Bearer realm="security", error="invalid_token", error_description="The access token expired"'
+  const err = await refused(client.security.authenticate(), 401, 'security_exception')
+  assert.equal(err.headers['www-authenticate'], challenge)
+  assert.equal(err.body.error.header['WWW-Authenticate'], challenge)
+}
+
+// unknown asserts that a call is answered 404 with counters, of which the client
+// makes an error unless it is told not to, and returns nothing else.
+export async function unknown (by, selector) {
+  const counters = { invalidated_tokens: 0, previously_invalidated_tokens: 0, error_count: 0 }
+  const err = await by.security.invalidateToken(selector).then(answer => assert.fail(JSON.stringify(answer)), err => err)
+  assert.ok(err instanceof errors.ResponseError, `not an error of the client: ${err.stack}`)
+  assert.deepEqual([err.statusCode, err.body], [404, counters])
+  assert.deepEqual(await by.security.invalidateToken(selector, { ignore: [404] }), counters)
 }

@@ -8,6 +8,7 @@ import warnings
 from elasticsearch import AuthenticationException, Elasticsearch, ElasticsearchWarning
 
 url = os.environ["LATCHKEY_URL"]
+password = os.environ["LATCHKEY_PASSWORD"]
 
 
 def connect(**credential):
@@ -17,7 +18,7 @@ def connect(**credential):
 class Release7(unittest.TestCase):
     def test_product_check(self):
         """HT-7 the product check passes, and a key is made, used and invalidated"""
-        admin = connect(http_auth=("elastic", os.environ["LATCHKEY_PASSWORD"]))
+        admin = connect(http_auth=("elastic", password))
         with warnings.catch_warnings():
             warnings.simplefilter("error", ElasticsearchWarning)
             made = admin.security.create_api_key(body={"name": f"key-{secrets.token_hex(5)}"})
@@ -32,7 +33,7 @@ class Release7(unittest.TestCase):
 
     def test_refused_check(self):
         """HT-7 a caller who may not ask who the server is completes its call all the same"""
-        admin = connect(http_auth=("elastic", os.environ["LATCHKEY_PASSWORD"]))
+        admin = connect(http_auth=("elastic", password))
         made = admin.security.create_api_key(body={"name": f"key-{secrets.token_hex(5)}", "role_descriptors": {"none": {}}})
         with self.assertWarnsRegex(ElasticsearchWarning, "unable to verify that the server is Elasticsearch"):
             me = connect(api_key=(made["id"], made["api_key"])).security.authenticate()

@@ -4,7 +4,7 @@ import os
 import secrets
 import unittest
 
-from elasticsearch import ApiError, Elasticsearch, __version__
+from elasticsearch import ApiError, Elasticsearch, NotFoundError, __version__
 
 url = os.environ["LATCHKEY_URL"]
 password = os.environ["LATCHKEY_PASSWORD"]
@@ -46,6 +46,22 @@ class Key:
         self.client.security.authenticate()
 
 
+class Token:
+    """An access token that has authenticated once, so that the server has it at
+    hand, and the refresh token that came with it."""
+
+    def __init__(self, by, **request):
+        self.made = by.security.get_token(**(request or {"grant_type": "client_credentials"})).body
+        self.access, self.refresh = self.made["access_token"], self.made.get("refresh_token")
+        self.client = connect(bearer_auth=self.access)
+        self.client.security.authenticate()
+
+    @classmethod
+    def of(cls, user, by=admin):
+        """Gets a pair for a user's password."""
+        return cls(by, grant_type="password", username=user.name, password=user.password)
+
+
 class Scenarios(unittest.TestCase):
     maxDiff = None
 
@@ -62,3 +78,20 @@ class Scenarios(unittest.TestCase):
         for client in clients:
             error = self.refused(401, "security_exception", client.security.authenticate)
             self.assertIn("unable to authenticate with provided credentials", error["reason"])
+
+    def off(self, *clients):
+        """Asserts that access tokens are refused, as those are that were invalidated or have expired."""
+        challenge = 'Bearer realm="security", error="invalid_token", error_description="The access token expired"'
+        for client in clients:
+            error = self.refused(401, "security_exception", client.security.authenticate)
+            self.assertEqual(error["header"], {"WWW-Authenticate": challenge})
+
+    def unknown(self, **selector):
+        """Asserts that no token is found: a 404 with counters, of which the client
+        makes an error unless it is told not to, and nothing else."""
+        counters = {"invalidated_tokens": 0, "previously_invalidated_tokens": 0, "error_count": 0}
+        with self.assertRaises(NotFoundError) as raised:
+            admin.security.invalidate_token(**selector)
+        self.assertEqual(raised.exception.body, counters)
+        answer = admin.options(ignore_status=404).security.invalidate_token(**selector)
+        self.assertEqual((answer.meta.status, answer.body), (404, counters))

@@ -8,8 +8,12 @@ import co.elastic.clients.elasticsearch.ElasticsearchClient;
 import co.elastic.clients.elasticsearch._types.ElasticsearchException;
 import co.elastic.clients.elasticsearch._types.ErrorCause;
 import co.elastic.clients.elasticsearch.security.CreateApiKeyResponse;
+import co.elastic.clients.elasticsearch.security.GetTokenResponse;
+import co.elastic.clients.elasticsearch.security.InvalidateTokenResponse;
+import co.elastic.clients.elasticsearch.security.get_token.AccessTokenGrantType;
 import java.io.IOException;
 import java.util.List;
+import java.util.Map;
 import org.junit.jupiter.api.function.Executable;
 
 /** What the scenarios of the API client share. */
@@ -24,6 +28,10 @@ final class Api {
 
     static ElasticsearchClient withKey(String encoded) {
         return ElasticsearchClient.of(c -> c.host(Server.url).apiKey(encoded));
+    }
+
+    static ElasticsearchClient withToken(String token) {
+        return ElasticsearchClient.of(c -> c.host(Server.url).token(token));
     }
 
     /** A user and a client of that user. */
@@ -56,6 +64,41 @@ final class Api {
             ErrorCause error = refused(401, "security_exception", () -> client.security().authenticate());
             assertTrue(error.reason().contains("unable to authenticate with provided credentials"), error.reason());
         }
+    }
+
+    /** An access token and a client that uses it; and the refresh token, or null. */
+    record Token(String access, String refresh, GetTokenResponse answer, ElasticsearchClient client) {
+        /** Has an access token authenticate once, so that the server has it at hand. */
+        static Token of(GetTokenResponse answer) throws IOException {
+            Token token = new Token(answer.accessToken(), answer.refreshToken(), answer, withToken(answer.accessToken()));
+            token.works();
+            return token;
+        }
+
+        /** Gets a pair for a user's password. */
+        static Token of(ElasticsearchClient by, Person user) throws IOException {
+            return of(by.security().getToken(t -> t.grantType(AccessTokenGrantType.Password).username(user.name()).password(user.password())));
+        }
+
+        Token refreshed(ElasticsearchClient by) throws IOException {
+            return of(by.security().getToken(t -> t.grantType(AccessTokenGrantType.RefreshToken).refreshToken(refresh)));
+        }
+
+        void works() throws IOException {
+            assertEquals(answer.authentication().username(), client.security().authenticate().username());
+        }
+
+        /** Asserts that the access token is refused, as one is that was invalidated or has expired. */
+        void off() {
+            ErrorCause error = refused(401, "security_exception", () -> client.security().authenticate());
+            assertEquals(Server.INVALID_TOKEN, error.metadata().get("header").to(Map.class).get("WWW-Authenticate"));
+        }
+    }
+
+    /** Asserts how many tokens were invalidated now and before. */
+    static void counted(long now, long before, InvalidateTokenResponse answer) {
+        assertEquals(List.of(now, before, 0L, List.of()),
+            List.of(answer.invalidatedTokens(), answer.previouslyInvalidatedTokens(), answer.errorCount(), answer.errorDetails()));
     }
 
     /** Asserts that a call is refused, and returns the cause in the client's exception. */

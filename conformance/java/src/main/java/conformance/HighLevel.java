@@ -5,16 +5,23 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import org.apache.http.Header;
 import org.apache.http.HttpHost;
 import org.apache.http.message.BasicHeader;
 import org.elasticsearch.ElasticsearchStatusException;
+import org.elasticsearch.action.ActionListener;
 import org.elasticsearch.client.RequestOptions;
 import org.elasticsearch.client.RestClient;
 import org.elasticsearch.client.RestHighLevelClient;
 import org.elasticsearch.client.security.CreateApiKeyRequest;
 import org.elasticsearch.client.security.CreateApiKeyResponse;
+import org.elasticsearch.client.security.CreateTokenRequest;
+import org.elasticsearch.client.security.CreateTokenResponse;
+import org.elasticsearch.client.security.InvalidateTokenResponse;
 import org.elasticsearch.client.security.PutRoleRequest;
 import org.elasticsearch.client.security.PutUserRequest;
 import org.elasticsearch.client.security.RefreshPolicy;
@@ -75,6 +82,36 @@ final class HighLevel {
         }
     }
 
+    /** An access token and what its requests say; and the refresh token, or null. */
+    record Token(String access, String refresh, CreateTokenResponse answer, RequestOptions options) {
+        /** Has an access token authenticate once, so that the server has it at hand. */
+        static Token of(CreateTokenResponse answer) throws IOException {
+            Token token = new Token(answer.getAccessToken(), answer.getRefreshToken(), answer, as("Bearer " + answer.getAccessToken()));
+            token.works();
+            return token;
+        }
+
+        /** Gets a pair for a user's password. */
+        static Token of(Person user) throws IOException {
+            return of(client.security().createToken(CreateTokenRequest.passwordGrant(user.name(), user.password().toCharArray()), admin));
+        }
+
+        void works() throws IOException {
+            assertEquals(answer.getAuthentication().getUser(), client.security().authenticate(options).getUser());
+        }
+
+        /** Asserts that the access token is refused, as one is that was invalidated or has expired. */
+        void off() {
+            ElasticsearchStatusException e = assertThrows(ElasticsearchStatusException.class, () -> client.security().authenticate(options));
+            assertEquals(List.of(RestStatus.UNAUTHORIZED, List.of(Server.INVALID_TOKEN)), List.of(e.status(), e.getHeader("WWW-Authenticate")));
+        }
+    }
+
+    /** Asserts how many tokens were invalidated now and before. */
+    static void counted(int now, int before, InvalidateTokenResponse answer) {
+        assertEquals(List.of(now, before, List.of()), List.of(answer.getInvalidatedTokens(), answer.getPreviouslyInvalidatedTokens(), answer.getErrors()));
+    }
+
     /** Asserts that a call is refused, and returns the message of the client's exception. */
     static String refused(RestStatus status, Executable call) {
         return refusal(status, assertThrows(ElasticsearchStatusException.class, call));
@@ -85,5 +122,30 @@ final class HighLevel {
         ElasticsearchStatusException e = (ElasticsearchStatusException) thrown;
         assertEquals(status, e.status(), e.getMessage());
         return e.getMessage();
+    }
+
+    /** A listener that keeps what each of its sides is told. */
+    static final class Heard<T> implements ActionListener<T> {
+        final List<T> responses = new ArrayList<>();
+        final List<Exception> failures = new ArrayList<>();
+        private final CountDownLatch first = new CountDownLatch(1);
+
+        @Override
+        public synchronized void onResponse(T answer) {
+            responses.add(answer);
+            first.countDown();
+        }
+
+        @Override
+        public synchronized void onFailure(Exception e) {
+            failures.add(e);
+            first.countDown();
+        }
+
+        /** Waits for either side, and then for another call, in whose time a second word would come. */
+        void wait(Executable another) throws Throwable {
+            assertTrue(first.await(30, TimeUnit.SECONDS), "neither side was called");
+            another.execute();
+        }
     }
 }

@@ -14,16 +14,13 @@ import static org.elasticsearch.client.security.InvalidateApiKeyRequest.usingUse
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import conformance.HighLevel.Heard;
 import conformance.HighLevel.Key;
 import conformance.HighLevel.Person;
 import java.io.IOException;
-import java.util.ArrayList;
 import java.util.List;
-import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.TimeUnit;
 import java.util.function.Function;
 import java.util.stream.Stream;
-import org.elasticsearch.action.ActionListener;
 import org.elasticsearch.client.RequestOptions;
 import org.elasticsearch.client.security.InvalidateApiKeyRequest;
 import org.elasticsearch.client.security.InvalidateApiKeyResponse;
@@ -88,7 +85,7 @@ class HighLevelClient717Invalidation {
         return ways.stream().map(way -> DynamicTest.dynamicTest(way.name(), () -> {
             Person u = Person.with("manage_own_api_key");
             Key key = Key.of(u);
-            Heard heard = new Heard();
+            Heard<InvalidateApiKeyResponse> heard = new Heard<>();
             client.security().invalidateApiKeyAsync(way.request().apply(key), way.options(u), heard);
             heard.wait(key::dead);
             assertEquals(List.of(), heard.failures);
@@ -103,7 +100,7 @@ class HighLevelClient717Invalidation {
         return ways.stream().map(way -> DynamicTest.dynamicTest(way.name(), () -> {
             Person stranger = Person.with("monitor");
             Key key = Key.of(Person.with("manage_own_api_key"));
-            Heard heard = new Heard();
+            Heard<InvalidateApiKeyResponse> heard = new Heard<>();
             client.security().invalidateApiKeyAsync(way.request().apply(key), stranger.options(), heard);
             heard.wait(key::works);
             assertEquals(List.of(), heard.responses);
@@ -141,34 +138,5 @@ class HighLevelClient717Invalidation {
         InvalidateApiKeyResponse answer = client.security().invalidateApiKey(usingApiKeyName(Server.unique("nobody") + "*", false), admin);
         assertEquals(new InvalidateApiKeyResponse(List.of(), List.of(), List.of()), answer);
         key.works();
-    }
-
-    /** A listener that keeps what each of its sides is told. */
-    private static final class Heard implements ActionListener<InvalidateApiKeyResponse> {
-        final List<InvalidateApiKeyResponse> responses = new ArrayList<>();
-        final List<Exception> failures = new ArrayList<>();
-        private final CountDownLatch first = new CountDownLatch(1);
-
-        @Override
-        public synchronized void onResponse(InvalidateApiKeyResponse answer) {
-            responses.add(answer);
-            first.countDown();
-        }
-
-        @Override
-        public synchronized void onFailure(Exception e) {
-            failures.add(e);
-            first.countDown();
-        }
-
-        /** Waits for either side, and then for another call, in whose time a second word would come. */
-        void wait(Call another) throws Exception {
-            assertTrue(first.await(30, TimeUnit.SECONDS), "neither side was called");
-            another.run();
-        }
-    }
-
-    private interface Call {
-        void run() throws Exception;
     }
 }

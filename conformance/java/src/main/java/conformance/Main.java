@@ -4,6 +4,7 @@ import jakarta.json.Json;
 import java.io.PrintStream;
 import java.io.PrintWriter;
 import java.io.StringWriter;
+import java.util.List;
 import org.junit.platform.engine.TestExecutionResult;
 import org.junit.platform.engine.discovery.DiscoverySelectors;
 import org.junit.platform.launcher.TestExecutionListener;
@@ -12,18 +13,17 @@ import org.junit.platform.launcher.TestPlan;
 import org.junit.platform.launcher.core.LauncherDiscoveryRequestBuilder;
 import org.junit.platform.launcher.core.LauncherFactory;
 
-/** Runs the scenarios of both clients in one process. */
+/** Runs the scenarios of both clients in one process: of the classes that are named, or of all that share a server. */
 public final class Main {
+    private static final List<String> shared = List.of("ApiClient9", "ApiClient9Invalidation", "ApiClient9Tokens", "HighLevelClient717",
+        "HighLevelClient717Invalidation", "HighLevelClient717Tokens", "LowLevelClients");
+
     public static void main(String[] args) {
         PrintStream lines = System.out;
         System.setOut(System.err); // what a scenario prints must not be taken for an outcome
         LauncherFactory.create().execute(
             LauncherDiscoveryRequestBuilder.request().selectors(
-                DiscoverySelectors.selectClass(ApiClient9.class),
-                DiscoverySelectors.selectClass(ApiClient9Invalidation.class),
-                DiscoverySelectors.selectClass(HighLevelClient717.class),
-                DiscoverySelectors.selectClass(HighLevelClient717Invalidation.class),
-                DiscoverySelectors.selectClass(LowLevelClients.class)).build(),
+                (args.length > 0 ? List.of(args) : shared).stream().map(name -> DiscoverySelectors.selectClass("conformance." + name)).toList()).build(),
             new Reporter(lines));
         System.exit(0); // the clients keep threads
     }

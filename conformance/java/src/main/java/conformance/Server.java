@@ -10,6 +10,9 @@ final class Server {
     static final String url = env("LATCHKEY_URL");
     static final String password = env("LATCHKEY_PASSWORD");
 
+    /** The challenge to a token that was invalidated or has expired. */
+    static final String INVALID_TOKEN = "Bearer realm=\"security\", error=\"invalid_token\", error_description=\"The access token expired\"";
+
     private static final SecureRandom random = new SecureRandom();
 
     private Server() {}

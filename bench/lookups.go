@@ -57,7 +57,12 @@ func uncached(s *setup) error {
 
 // manyKeys makes n keys and returns their headers.
 func manyKeys(addr string, n int) ([]string, error) {
-	headers := make([]string, n)
+	return many(addr, n, func(c *client, i int) (string, error) { return createKey(c, fmt.Sprint("key-", i)) })
+}
+
+// many makes n things over many connections and returns what they are known by.
+func many[T any](addr string, n int, one func(c *client, i int) (T, error)) ([]T, error) {
+	made := make([]T, n)
 	errs := make([]error, 64)
 	var wg sync.WaitGroup
 	for first := range errs {
@@ -69,12 +74,12 @@ func manyKeys(addr string, n int) ([]string, error) {
 			}
 			defer c.conn.Close()
 			for i := first; i < n && errs[first] == nil; i += len(errs) {
-				headers[i], errs[first] = createKey(c, fmt.Sprint("key-", i))
+				made[i], errs[first] = one(c, i)
 			}
 		})
 	}
 	wg.Wait()
-	return headers, errors.Join(errs...)
+	return made, errors.Join(errs...)
 }
 
 func (s *setup) compare(lk *server, first []byte, request func(int64) []byte) error {

@@ -2,7 +2,7 @@
 // on: one run prints all figures as ratios. README and RESULTS.md say what they
 // mean.
 //
-//	cd bench && go run . [-quick] [-only cached,uncached,create,invalidate,mass,start]
+//	cd bench && go run . [-quick] [-only cached,uncached,create,invalidate,mass,start,bearer,grant,refresh,masstokens]
 package main
 
 import (
@@ -31,6 +31,7 @@ var measurements = []struct {
 	run  func(*setup) error
 }{
 	{"cached", cached}, {"uncached", uncached}, {"create", creates}, {"invalidate", invalidateOne}, {"mass", massInvalidation}, {"start", starts},
+	{"bearer", bearer}, {"grant", grants}, {"refresh", refreshes}, {"masstokens", massTokens},
 }
 
 func main() {

@@ -90,25 +90,8 @@ func massInvalidation(s *setup) error {
 		return err
 	}
 	for i, m := range s.mass {
-		before, _, err := lk.resident()
+		body, err := s.amid(lk, fmt.Sprintf("%d of %d keys", m, s.keys), call("DELETE", "/_security/api_key", elastic, fmt.Sprintf(`{"username":"mass-%d"}`, i)), others)
 		if err != nil {
-			return err
-		}
-		usual, err := drive(lk.addr, 8, s.d, 0, 200, others)
-		if err != nil {
-			return err
-		}
-		var over atomic.Bool
-		var during load
-		var loadErr error
-		var wg sync.WaitGroup
-		wg.Go(func() { during, loadErr = driveUntil(lk.addr, 8, &over, others) })
-		t := time.Now()
-		body, err := once(lk.addr, call("DELETE", "/_security/api_key", elastic, fmt.Sprintf(`{"username":"mass-%d"}`, i)))
-		took := time.Since(t)
-		over.Store(true)
-		wg.Wait()
-		if err := errors.Join(err, loadErr); err != nil {
 			return err
 		}
 		var done struct {
@@ -120,15 +103,42 @@ func massInvalidation(s *setup) error {
 		if len(done.IDs) != m {
 			return fmt.Errorf("%d keys were invalidated, want %d", len(done.IDs), m)
 		}
-		after, most, err := lk.resident()
-		if err != nil {
-			return err
-		}
-		fmt.Printf("  %d of %d keys in %s; memory %.0f MiB before, %.0f after, %.0f at most\n"+
-			"    others usually  %s\n    others meanwhile %s (p99 times %.1f)\n",
-			m, s.keys, round(took), before, after, most, usual, during, float64(during.p99)/float64(usual.p99))
 	}
 	return nil
+}
+
+// amid sends one request while others come in, prints what it did to them and to
+// the memory, and returns its answer.
+func (s *setup) amid(lk *server, what string, request []byte, others func(int64) []byte) ([]byte, error) {
+	before, _, err := lk.resident()
+	if err != nil {
+		return nil, err
+	}
+	usual, err := drive(lk.addr, 8, s.d, 0, 200, others)
+	if err != nil {
+		return nil, err
+	}
+	var over atomic.Bool
+	var during load
+	var loadErr error
+	var wg sync.WaitGroup
+	wg.Go(func() { during, loadErr = driveUntil(lk.addr, 8, &over, others) })
+	t := time.Now()
+	body, err := once(lk.addr, request)
+	took := time.Since(t)
+	over.Store(true)
+	wg.Wait()
+	if err := errors.Join(err, loadErr); err != nil {
+		return nil, err
+	}
+	after, most, err := lk.resident()
+	if err != nil {
+		return nil, err
+	}
+	fmt.Printf("  %s in %s; memory %.0f MiB before, %.0f after, %.0f at most\n"+
+		"    others usually  %s\n    others meanwhile %s (p99 times %.1f)\n",
+		what, round(took), before, after, most, usual, during, float64(during.p99)/float64(usual.p99))
+	return body, nil
 }
 
 // driveUntil is drive until over is set.

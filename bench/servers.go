@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net"
@@ -17,6 +18,11 @@ const (
 	password = "a-password-for-the-bench"
 	elastic  = "Basic ZWxhc3RpYzphLXBhc3N3b3JkLWZvci10aGUtYmVuY2g="
 )
+
+// basic is the credential of a user with the same password.
+func basic(username string) string {
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(username+":"+password))
+}
 
 // server is a process under load.
 type server struct {

@@ -24,8 +24,10 @@ const nothingInvalidated = `{"invalidated_api_keys":[],"previously_invalidated_a
 // sides counts the calls of a listener.
 type sides struct{ responses, failures atomic.Int32 }
 
-func (s *sides) listener() latchkey.InvalidationListener {
-	return latchkey.InvalidationListener{
+type pending = latchkey.Pending[latchkey.InvalidateAPIKeysResponse]
+
+func (s *sides) listener() latchkey.Listener[latchkey.InvalidateAPIKeysResponse] {
+	return latchkey.Listener[latchkey.InvalidateAPIKeysResponse]{
 		OnResponse: func(latchkey.InvalidateAPIKeysResponse) { s.responses.Add(1) },
 		OnFailure:  func(error) { s.failures.Add(1) },
 	}
@@ -43,16 +45,16 @@ func TestAsyncReturnsAtOnceAndCallsOneSide(t *testing.T) {
 	})
 	tests := []struct {
 		name                string
-		end                 func(*latchkey.Invalidation, context.CancelFunc)
+		end                 func(*pending, context.CancelFunc)
 		responses, failures int32
 		form                string
 	}{
-		{"the answer comes", func(*latchkey.Invalidation, context.CancelFunc) { answers <- answering(200, nothingInvalidated) }, 1, 0, ""},
-		{"the server refuses", func(*latchkey.Invalidation, context.CancelFunc) { answers <- answering(403, `{"error":"no"}`) }, 0, 1, "Error"},
-		{"the handle is cancelled", func(i *latchkey.Invalidation, _ context.CancelFunc) { i.Cancel() }, 0, 1, "InterruptedError"},
-		{"the context is cancelled", func(_ *latchkey.Invalidation, cancel context.CancelFunc) { cancel() }, 0, 1, "InterruptedError"},
-		{"both are, and again", func(i *latchkey.Invalidation, cancel context.CancelFunc) { i.Cancel(); cancel(); i.Cancel() }, 0, 1, "InterruptedError"},
-		{"it is cancelled after the answer", func(i *latchkey.Invalidation, _ context.CancelFunc) {
+		{"the answer comes", func(*pending, context.CancelFunc) { answers <- answering(200, nothingInvalidated) }, 1, 0, ""},
+		{"the server refuses", func(*pending, context.CancelFunc) { answers <- answering(403, `{"error":"no"}`) }, 0, 1, "Error"},
+		{"the handle is cancelled", func(i *pending, _ context.CancelFunc) { i.Cancel() }, 0, 1, "InterruptedError"},
+		{"the context is cancelled", func(_ *pending, cancel context.CancelFunc) { cancel() }, 0, 1, "InterruptedError"},
+		{"both are, and again", func(i *pending, cancel context.CancelFunc) { i.Cancel(); cancel(); i.Cancel() }, 0, 1, "InterruptedError"},
+		{"it is cancelled after the answer", func(i *pending, _ context.CancelFunc) {
 			answers <- answering(200, nothingInvalidated)
 			<-i.Done()
 			i.Cancel()
@@ -131,7 +133,7 @@ func TestAsyncCallsExactlyOneSideUnderRaces(t *testing.T) {
 func TestAsyncWhoseSideLeavesTheGoroutine(t *testing.T) {
 	client := newFake(t, always(200, nothingInvalidated))
 	failures := 0
-	i := client.InvalidateAPIKeysAsync(t.Context(), latchkey.Owned(), latchkey.InvalidationListener{
+	i := client.InvalidateAPIKeysAsync(t.Context(), latchkey.Owned(), latchkey.Listener[latchkey.InvalidateAPIKeysResponse]{
 		OnResponse: func(latchkey.InvalidateAPIKeysResponse) { runtime.Goexit() }, // as t.FailNow does
 		OnFailure:  func(error) { failures++ },
 	})
@@ -144,7 +146,7 @@ func TestAsyncWhoseSideLeavesTheGoroutine(t *testing.T) {
 func TestAsyncWhoseSidePanics(t *testing.T) {
 	if os.Getenv("LATCHKEY_TEST_PANICS") != "" {
 		client := newFake(t, always(200, nothingInvalidated))
-		i := client.InvalidateAPIKeysAsync(t.Context(), latchkey.Owned(), latchkey.InvalidationListener{
+		i := client.InvalidateAPIKeysAsync(t.Context(), latchkey.Owned(), latchkey.Listener[latchkey.InvalidateAPIKeysResponse]{
 			OnResponse: func(latchkey.InvalidateAPIKeysResponse) { panic("the response side panicked") },
 			OnFailure:  func(error) { fmt.Fprintln(os.Stderr, "the failure side was called") },
 		})

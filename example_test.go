@@ -267,7 +267,7 @@ func ExampleClient_InvalidateAPIKeysAsync() {
 	client := newClient()
 	defer client.Close()
 	made := newKey(client, "async")
-	running := client.InvalidateAPIKeysAsync(context.Background(), latchkey.ByID(made.ID), latchkey.InvalidationListener{
+	running := client.InvalidateAPIKeysAsync(context.Background(), latchkey.ByID(made.ID), latchkey.Listener[latchkey.InvalidateAPIKeysResponse]{
 		OnResponse: func(done latchkey.InvalidateAPIKeysResponse) { fmt.Println(len(done.Invalidated), "invalidated") },
 		OnFailure:  func(err error) { fmt.Println("failed:", err) },
 	})
@@ -358,6 +358,18 @@ func ExampleTokensOfUser() {
 	}
 	fmt.Println(done.Invalidated, "invalidated,", done.PreviouslyInvalidated, "before")
 	// Output: 4 invalidated, 0 before
+}
+
+func ExampleClient_InvalidateTokensAsync() {
+	client := newClient()
+	defer client.Close()
+	newTokens(client, "ola")
+	running := client.InvalidateTokensAsync(context.Background(), latchkey.TokensOfUser("ola"), latchkey.Listener[latchkey.InvalidateTokensResponse]{
+		OnResponse: func(done latchkey.InvalidateTokensResponse) { fmt.Println(done.Invalidated, "invalidated") },
+		OnFailure:  func(err error) { fmt.Println("failed:", err) },
+	})
+	<-running.Done()
+	// Output: 2 invalidated
 }
 
 func ExampleClient_ClearAPIKeyCache() {

@@ -74,7 +74,7 @@ var everyCall = map[string]func(ctx context.Context, c *latchkey.Client) error{
 		return err
 	},
 	"InvalidateAPIKeysAsync": func(ctx context.Context, c *latchkey.Client) error {
-		_, err := c.InvalidateAPIKeysAsync(ctx, latchkey.Owned(), latchkey.InvalidationListener{}).Wait()
+		_, err := c.InvalidateAPIKeysAsync(ctx, latchkey.Owned(), latchkey.Listener[latchkey.InvalidateAPIKeysResponse]{}).Wait()
 		return err
 	},
 	"ClearAPIKeyCache": func(ctx context.Context, c *latchkey.Client) error { _, err := c.ClearAPIKeyCache(ctx); return err },
@@ -88,6 +88,10 @@ var everyCall = map[string]func(ctx context.Context, c *latchkey.Client) error{
 	},
 	"InvalidateTokens": func(ctx context.Context, c *latchkey.Client) error {
 		_, err := c.InvalidateTokens(ctx, latchkey.AccessToken("a"))
+		return err
+	},
+	"InvalidateTokensAsync": func(ctx context.Context, c *latchkey.Client) error {
+		_, err := c.InvalidateTokensAsync(ctx, latchkey.AccessToken("a"), latchkey.Listener[latchkey.InvalidateTokensResponse]{}).Wait()
 		return err
 	},
 	"PutUser": func(ctx context.Context, c *latchkey.Client) error {

@@ -138,59 +138,10 @@ func (c *Client) InvalidateAPIKeys(ctx context.Context, keys KeySelection) (Inva
 	return call[InvalidateAPIKeysResponse](ctx, c, request{method: http.MethodDelete, path: "/_security/api_key", body: keys})
 }
 
-// InvalidationListener is told how an asynchronous invalidation ended: one of its
-// sides is called, once, on a goroutine of the invalidation. A nil side counts as
-// called. A side that panics ends the program, as any goroutine that panics does;
-// the other side is never called in its stead.
-type InvalidationListener struct {
-	OnResponse func(InvalidateAPIKeysResponse)
-	OnFailure  func(error)
-}
-
-// Invalidation is an asynchronous invalidation that was started. Who started it
-// owns it, and sees to its end with Cancel, Done and Wait.
-type Invalidation struct {
-	cancel   context.CancelFunc
-	done     chan struct{}
-	response InvalidateAPIKeysResponse
-	err      error
-}
-
 // InvalidateAPIKeysAsync is [Client.InvalidateAPIKeys] that returns at once. The
 // listener hears of the end in every case: of an end of ctx and of
-// [Invalidation.Cancel] as an [*InterruptedError] on its failure side, and of a
-// selection that is refused on the same side. The listener is not called before
-// the handle exists, but possibly before it is returned.
-func (c *Client) InvalidateAPIKeysAsync(ctx context.Context, keys KeySelection, listener InvalidationListener) *Invalidation {
-	ctx, cancel := context.WithCancel(ctx)
-	i := &Invalidation{cancel: cancel, done: make(chan struct{})}
-	go func() {
-		defer close(i.done) // also if a side leaves by runtime.Goexit
-		defer cancel()
-		i.response, i.err = c.InvalidateAPIKeys(ctx, keys)
-		switch {
-		case i.err != nil:
-			if listener.OnFailure != nil {
-				listener.OnFailure(i.err)
-			}
-		case listener.OnResponse != nil:
-			listener.OnResponse(i.response)
-		}
-	}()
-	return i
-}
-
-// Cancel stops waiting for the answer and returns at once; the listener is told
-// by the failure side. If the answer was there already, it has no effect. Keys
-// may have been invalidated nevertheless: see Sent of [*InterruptedError].
-func (i *Invalidation) Cancel() { i.cancel() }
-
-// Done is closed when the listener has been called and has returned.
-func (i *Invalidation) Done() <-chan struct{} { return i.done }
-
-// Wait waits for Done and returns what the listener was told. A listener must not
-// wait for itself.
-func (i *Invalidation) Wait() (InvalidateAPIKeysResponse, error) {
-	<-i.done
-	return i.response, i.err
+// [Pending.Cancel] as an [*InterruptedError] on its failure side, and of a
+// selection that is refused on the same side.
+func (c *Client) InvalidateAPIKeysAsync(ctx context.Context, keys KeySelection, listener Listener[InvalidateAPIKeysResponse]) *Pending[InvalidateAPIKeysResponse] {
+	return start(ctx, listener, func(ctx context.Context) (InvalidateAPIKeysResponse, error) { return c.InvalidateAPIKeys(ctx, keys) })
 }

@@ -142,7 +142,7 @@ func mainJob(t *testing.T, elastic *latchkey.Client) {
 	}
 	_, err = elastic.As(own.Credential()).Authenticate(ctx)
 	refusedWith(t, err, http.StatusUnauthorized)
-	if done, err = elastic.InvalidateAPIKeysAsync(ctx, latchkey.ByUser("jo ann"), latchkey.InvalidationListener{}).Wait(); err != nil || !slices.Equal(done.Invalidated, []string{granted.ID}) {
+	if done, err = elastic.InvalidateAPIKeysAsync(ctx, latchkey.ByUser("jo ann"), latchkey.Listener[latchkey.InvalidateAPIKeysResponse]{}).Wait(); err != nil || !slices.Equal(done.Invalidated, []string{granted.ID}) {
 		t.Errorf("the asynchronous call = %+v, %v; want %s", done, err, granted.ID)
 	}
 	_, err = elastic.As(granted.Credential()).Authenticate(ctx)
@@ -271,7 +271,7 @@ func TestSelectionsThatAreRefused(t *testing.T) {
 			t.Errorf("%s: got %v, want it refused before it is sent", name, err)
 		}
 		failures := 0
-		i := client.InvalidateAPIKeysAsync(context.Background(), sel, latchkey.InvalidationListener{OnFailure: func(error) { failures++ }})
+		i := client.InvalidateAPIKeysAsync(context.Background(), sel, latchkey.Listener[latchkey.InvalidateAPIKeysResponse]{OnFailure: func(error) { failures++ }})
 		if _, err := i.Wait(); err == nil || failures != 1 {
 			t.Errorf("%s, asynchronously: got %v and %d calls of the failure side, want an error and 1", name, err, failures)
 		}

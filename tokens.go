@@ -275,3 +275,9 @@ func (c *Client) InvalidateTokens(ctx context.Context, tokens TokenSelection) (I
 	}
 	return call[InvalidateTokensResponse](ctx, c, request{method: http.MethodDelete, path: "/_security/oauth2/token", body: tokens.body(), mayMiss: true})
 }
+
+// InvalidateTokensAsync is [Client.InvalidateTokens] that returns at once. The
+// listener hears of the end in every case, as with [Client.InvalidateAPIKeysAsync].
+func (c *Client) InvalidateTokensAsync(ctx context.Context, tokens TokenSelection, listener Listener[InvalidateTokensResponse]) *Pending[InvalidateTokensResponse] {
+	return start(ctx, listener, func(ctx context.Context) (InvalidateTokensResponse, error) { return c.InvalidateTokens(ctx, tokens) })
+}

@@ -4,7 +4,6 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
-	"time"
 
 	"latchkey/internal/fault"
 )
@@ -63,39 +62,20 @@ func setDefault[T comparable](p *T, value T) {
 	}
 }
 
-// Times a connection may take. They bound what a slow or silent client can
-// hold: an honest one never meets them.
-const (
-	headerTimeout = 30 * time.Second
-	bodyTimeout   = 5 * time.Minute
-	answerTimeout = 5 * time.Minute
-	// hangUpTimeout is for what follows a refusal that ends the connection: a
-	// client that is still sending should see the answer first.
-	hangUpTimeout = 5 * time.Second
-)
-
-// HTTPServer returns a net/http server for s, set so that as much as possible
-// is answered by s: limits are judged here, OPTIONS * too. Connections stay
-// open between requests for as long as the client likes.
-func (s *Server) HTTPServer() *http.Server {
-	return &http.Server{
-		Handler:                      s,
-		MaxHeaderBytes:               s.opts.MaxInitialLineLength + s.opts.MaxHeaderSize + 64<<10,
-		DisableGeneralOptionsHandler: true,
-		ReadTimeout:                  headerTimeout, // readBody extends it, and send bounds the answer: most requests need neither
-		IdleTimeout:                  -1,
-		ErrorLog:                     slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
-	}
-}
-
-// checkLimits refuses a request line or headers that are too long.
-func (s *Server) checkLimits(r *http.Request, uri string) error {
+// checkLine refuses a request line that is too long.
+func (s *Server) checkLine(r *http.Request, uri string) error {
 	if n := len(r.Method) + len(uri) + len(r.Proto) + len("  "); n > s.opts.MaxInitialLineLength {
 		return &failure{status: http.StatusBadRequest, typ: "too_long_http_line_exception", hangUp: true,
 			reason: "An HTTP line is larger than " + strconv.Itoa(s.opts.MaxInitialLineLength) + " bytes."}
 	}
-	size := len("Host: \r\n") + len(r.Host)
+	return nil
+}
+
+// checkHeaders refuses headers that are too long, and values that contradict each other.
+func (s *Server) checkHeaders(r *http.Request) error {
+	size, repeated := len("Host: \r\n")+len(r.Host), false
 	for name, values := range r.Header {
+		repeated = repeated || len(values) > 1
 		for _, v := range values {
 			size += len(name) + len(v) + len(": \r\n")
 		}
@@ -103,6 +83,9 @@ func (s *Server) checkLimits(r *http.Request, uri string) error {
 	if size > s.opts.MaxHeaderSize {
 		return &failure{status: http.StatusBadRequest, typ: "too_long_http_header_exception", hangUp: true,
 			reason: "HTTP headers are larger than " + strconv.Itoa(s.opts.MaxHeaderSize) + " bytes."}
+	}
+	if repeated {
+		return checkSingleValued(r.Header)
 	}
 	return nil
 }

@@ -124,7 +124,6 @@ type exchange struct {
 // alone, before the body is read and before routing, so that a stranger learns
 // nothing about routes; see [Server.serve] for the order of the rest.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	start := time.Now()
 	x := &exchange{w: w, r: r, uri: r.RequestURI, view: view{typ: mediaType{format: jsonFormat}, head: r.Method == http.MethodHead}}
 	if x.uri == "" { // a request that no connection brought
 		x.uri = r.URL.RequestURI()
@@ -132,10 +131,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if id := r.Header["X-Opaque-Id"]; len(id) > 0 {
 		w.Header()["X-Opaque-Id"] = id[:1]
 	}
-	status := s.answer(x)
-	if s.log.Enabled(r.Context(), slog.LevelDebug) {
-		s.logRequest(x, status, time.Since(start))
+	if !s.log.Enabled(r.Context(), slog.LevelDebug) {
+		s.answer(x)
+		return
 	}
+	start := time.Now()
+	status := s.answer(x)
+	s.logRequest(x, status, time.Since(start))
 }
 
 // answer serves x and writes the response, whose status it returns.
@@ -187,9 +189,12 @@ func (s *Server) fail(x *exchange, err error) int {
 	if f.allow != nil {
 		h["Allow"] = []string{strings.Join(f.allow, ",")}
 	}
-	if f.hangUp {
+	switch {
+	case f.hangUp:
 		h["Connection"] = []string{"close"}
 		setReadDeadline(x.w, hangUpTimeout)
+	case x.r.ContentLength != 0:
+		setReadDeadline(x.w, headerTimeout) // for what was not read of the body
 	}
 	if f.status == http.StatusRequestEntityTooLarge {
 		h["Content-Length"] = []string{"0"}
@@ -233,10 +238,10 @@ func (s *Server) serveSafely(x *exchange) (rep reply, err error) {
 // serve takes a request through the steps of spec/http.md 1, in their order.
 func (s *Server) serve(x *exchange) (reply, error) {
 	r := x.r
-	if err := s.checkLimits(r, x.uri); err != nil {
+	if err := s.checkLine(r, x.uri); err != nil {
 		return reply{}, err
 	}
-	if err := checkSingleValued(r.Header); err != nil {
+	if err := s.checkHeaders(r); err != nil {
 		return reply{}, err
 	}
 	// Read early, so that refusals have the shape the client asked for; what is

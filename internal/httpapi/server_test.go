@@ -18,7 +18,7 @@ import (
 type testServer struct {
 	addr string
 	api  *Server
-	http *http.Server
+	http *Edge
 }
 
 // newServer starts a server, with options that change may alter. It knows the

@@ -127,7 +127,8 @@ func dialPiped(t *testing.T) *piped {
 	ours, theirs := net.Pipe()
 	p := &piped{t: t, conn: ours, in: bufio.NewReader(ours), closed: make(chan struct{}), started: time.Now()}
 	server := api.HTTPServer()
-	server.ConnState = func(_ net.Conn, state http.ConnState) {
+	server.ConnState = func(c net.Conn, state http.ConnState) {
+		follow(c, state)
 		if state == http.StateClosed {
 			close(p.closed)
 		}

@@ -10,11 +10,12 @@ import (
 
 // The collector by itself waits until as much garbage has gathered as there is
 // live memory: with little of that it runs all the time, with much it doubles
-// the process. So the garbage is given a size of its own.
+// the process. So the heap has a size that it may take in any case, and beyond
+// that less garbage.
 const (
-	garbage      = 20 << 20 // bytes that may gather
-	leastPercent = 40       // of what is live: with less, a large cache would be marked too often
-	mostPercent  = 400
+	heapRoom     = 24 << 20 // bytes, live and garbage, that the heap takes before it is collected
+	leastPercent = 40       // garbage, of what is live: with less, a large cache would be marked too often
+	mostPercent  = 600      // which is heapRoom for the smallest heap that the collector knows, of 4 MiB
 )
 
 // collector sets how much garbage may gather, anew after each collection.
@@ -61,5 +62,5 @@ func (c *collector) adjust() {
 
 // percentFor is how many percent of the live bytes may gather as garbage.
 func percentFor(live uint64) int {
-	return int(min(max(garbage*100/max(live, 1), leastPercent), mostPercent))
+	return int(min(max((heapRoom-min(live, heapRoom))*100/max(live, 1), leastPercent), mostPercent))
 }

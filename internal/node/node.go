@@ -248,11 +248,11 @@ func logServiceTokens(log *slog.Logger, news *serviceaccount.FileNews, err error
 
 // serve answers requests on all listeners until ctx ends or one of them fails,
 // and then waits for those under way.
-func serve(ctx context.Context, server *http.Server, listeners []net.Listener, drain time.Duration, log *slog.Logger) error {
+func serve(ctx context.Context, server *httpapi.Edge, listeners []net.Listener, drain time.Duration, log *slog.Logger) error {
 	failed := make(chan error, len(listeners))
 	answer := server.Serve
 	if server.TLSConfig != nil { // asked once: Serve gives a server without TLS a TLSConfig, too
-		answer = func(l net.Listener) error { return server.ServeTLS(l, "", "") }
+		answer = server.ServeTLS
 	}
 	for _, l := range listeners {
 		go func() { failed <- answer(l) }()

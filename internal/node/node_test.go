@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"latchkey/internal/config"
+	"latchkey/internal/httpapi"
 )
 
 // Several listeners begin at once, so whatever they decide on the way they
@@ -23,7 +24,8 @@ func TestServeOnSeveralListeners(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		server := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})}
+		server := httpapi.New(httpapi.Options{}, httpapi.Services{}).HTTPServer()
+		server.Handler = http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() {

@@ -14,6 +14,7 @@ import (
 const (
 	headerTimeout = 30 * time.Second // also for a new connection until its first request, its TLS handshake included
 	bodyTimeout   = 5 * time.Minute
+	promptBody    = 100 * time.Millisecond // within it, the caller is still who the headers told
 	answerTimeout = 5 * time.Minute
 	// hangUpTimeout is for what follows a refusal that ends the connection: a
 	// client that is still sending should see the answer first.

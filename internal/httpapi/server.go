@@ -268,8 +268,16 @@ func (s *Server) serve(x *exchange) (reply, error) {
 			x.w.Header()[challengeHeader] = []string{"Negotiate " + base64.StdEncoding.EncodeToString(proof)}
 		}
 	}
-	if err := s.readBody(x, c); err != nil {
-		return reply{}, err
+	if r.ContentLength != 0 {
+		began := time.Now()
+		if err := s.readBody(x, c); err != nil {
+			return reply{}, err
+		}
+		if c.by != nil && time.Since(began) > promptBody {
+			if err := s.authenticateAgain(x, c); err != nil {
+				return reply{}, err
+			}
+		}
 	}
 	hasBody := len(c.content) > 0
 	x.view.typ = neg.answer(c.query.String("format"), hasBody)
@@ -317,7 +325,47 @@ func (s *Server) serve(x *exchange) (reply, error) {
 	if err := c.leftover(r.Method, r.URL.Path, x.uri); err != nil {
 		return reply{}, err
 	}
-	return do(r.Context())
+	rep, err := do(r.Context())
+	if err == nil && x.route.makesNew {
+		err = s.stillHolds(x)
+	}
+	return rep, err
+}
+
+// authenticateAgain is for a caller whose body took its time: what was revoked
+// meanwhile must not act. A Kerberos ticket is good for one look, and nothing
+// here revokes one.
+func (s *Server) authenticateAgain(x *exchange, c *call) error {
+	if x.showed("Negotiate") {
+		return nil
+	}
+	by, err := s.Auth.Authenticate(x.r.Context(), x.r.Header, x.uri)
+	if err != nil {
+		return err
+	}
+	x.by, c.by = by, by
+	return nil
+}
+
+// stillHolds refuses to hand out a new credential to whoever got it with one that
+// was revoked while it was made. Otherwise a thief who renews a token without a
+// pause outlives every revocation: some request is always on its way. The new
+// one stays behind, and nobody knows its secret.
+func (s *Server) stillHolds(x *exchange) error {
+	if !x.showed("Bearer") && !x.showed("ApiKey") {
+		return nil
+	}
+	_, err := s.Auth.Authenticate(x.r.Context(), x.r.Header, x.uri)
+	if err != nil && fault.KindOf(err) != fault.Unauthenticated {
+		return fault.Wrap(err, fault.Unknown, "it is not known whether the credential of the request still holds")
+	}
+	return err
+}
+
+// showed reports whether the credential of the request is of a scheme.
+func (x *exchange) showed(scheme string) bool {
+	shown, _, _ := strings.Cut(x.r.Header.Get("Authorization"), " ")
+	return strings.EqualFold(shown, scheme)
 }
 
 // look reads the parameters that every call takes. A bad one is left in q.err.

@@ -3,7 +3,10 @@ package httpapi
 import (
 	"context"
 	"encoding/json"
+	"io"
+	"net"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -165,4 +168,116 @@ func TestTokensOfAStoreThatFails(t *testing.T) {
 	down.Store(nil)
 	w.expect(w.expand(refresh), http.StatusOK)
 	w.expect(use, http.StatusOK)
+}
+
+// A caller whose credential is revoked while the body is still under way does
+// nothing any more, whatever the headers told when they came. TK-53
+func TestRevokedBeforeTheBodyHasArrived(t *testing.T) {
+	h := newHouse(t, false)
+	server := startServer(t, h.Services)
+	w := server.dial(t)
+	const asAdmin = "\nAuthorization: Basic {{base64 admin:admin-password}}"
+	admin := func(request, body string) {
+		t.Helper()
+		w.expect(w.expand(request+asAdmin+"\n\n"+body), http.StatusOK)
+	}
+	bearer := func() string { return "Bearer " + w.token(credentials).Access }
+	tests := []struct {
+		name          string
+		authorization string
+		revoke        func()
+		want          int
+	}{
+		{"nothing is revoked", bearer(), func() {}, http.StatusOK},
+		{"token", bearer(), func() { admin("DELETE /_security/oauth2/token", `{"username":"t"}`) }, http.StatusUnauthorized},
+		{"API key", w.expand("ApiKey {{base64 " + keyOfAdmin(t, w) + "}}"), func() { admin("DELETE /_security/api_key", `{"name":"of admin"}`) }, http.StatusUnauthorized},
+		{"user", w.expand("Basic {{base64 t:t-password}}"), func() { admin("PUT /_security/user/t/_disable", "") }, http.StatusUnauthorized},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			conn, err := net.Dial("tcp", server.addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			write := func(s string) {
+				if _, err := io.WriteString(conn, s); err != nil {
+					t.Fatal(err)
+				}
+			}
+			const body = `{"grant_type":"client_credentials"}`
+			write("POST /_security/oauth2/token HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: 35\r\nAuthorization: " +
+				tt.authorization + "\r\n\r\n" + body[:5])
+			time.Sleep(2 * promptBody) // the headers have been judged
+			tt.revoke()
+			write(body[5:])
+			answer, err := io.ReadAll(conn)
+			if status, _, _ := strings.Cut(string(answer), "\r\n"); err != nil || !strings.HasSuffix(status, http.StatusText(tt.want)) {
+				t.Errorf("%s, %v; want %d\n%s", status, err, tt.want, answer)
+			}
+		})
+	}
+}
+
+// meanwhile is a store in which something happens just before a token is added.
+type meanwhile struct {
+	*sqlstore.DB
+	happens atomic.Pointer[func()]
+}
+
+func (m *meanwhile) InsertToken(ctx context.Context, r token.Record) error {
+	if f := m.happens.Swap(nil); f != nil {
+		(*f)()
+	}
+	return m.DB.InsertToken(ctx, r)
+}
+
+// A token that is revoked while it gets itself a successor brings none: whoever
+// renews one without a pause must not outlive every revocation. TK-53
+func TestRevokedWhileATokenIsMade(t *testing.T) {
+	store := &meanwhile{}
+	h := newHouse(t, false, func(h *house) {
+		h.kept = func(db *sqlstore.DB) token.Store { store.DB = db; return store }
+	})
+	server := startServer(t, h.Services)
+	w, admin := server.dial(t), server.dial(t)
+	revoke := func(request string) func() {
+		return func() {
+			admin.expect(admin.expand(strings.Replace(request, "\n", "\nAuthorization: Basic {{base64 admin:admin-password}}\n", 1)), http.StatusOK)
+		}
+	}
+	acc := w.token(credentials).Access
+	key := w.expand("ApiKey {{base64 " + keyOfAdmin(t, w) + "}}")
+	tests := []struct {
+		name, authorization string
+		happens             func()
+		want                int
+	}{
+		{"nothing", "Bearer " + acc, func() {}, http.StatusOK},
+		{"the token is revoked", "Bearer " + acc, revoke("DELETE /_security/oauth2/token\n\n" + `{"username":"t"}`), http.StatusUnauthorized},
+		{"the key is revoked", key, revoke("DELETE /_security/api_key\n\n" + `{"name":"of admin"}`), http.StatusUnauthorized},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			store.happens.Store(&tt.happens)
+			got := w.expect("POST /_security/oauth2/token\nAuthorization: "+tt.authorization+"\n\n"+`{"grant_type":"client_credentials"}`, tt.want)
+			if strings.Contains(got.body, "access_token") != (tt.want == http.StatusOK) {
+				t.Error(got.body)
+			}
+		})
+	}
+}
+
+// keyOfAdmin makes an API key of admin that may make tokens, and returns its id and secret.
+func keyOfAdmin(t *testing.T, w *wire) string {
+	t.Helper()
+	got := w.expect(w.expand("POST /_security/api_key\nAuthorization: Basic {{base64 admin:admin-password}}\n\n"+`{"name":"of admin"}`), http.StatusOK)
+	var key struct {
+		ID     string `json:"id"`
+		Secret string `json:"api_key"`
+	}
+	if err := json.Unmarshal([]byte(got.body), &key); err != nil {
+		t.Fatal(err)
+	}
+	return key.ID + ":" + key.Secret
 }

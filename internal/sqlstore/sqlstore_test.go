@@ -123,3 +123,39 @@ func TestThePurgeTakesIdentitiesThatNoTokenCarries(t *testing.T) {
 		t.Errorf("the identities are %q, %v; want [young]", left, err)
 	}
 }
+
+// Whoever shows a used refresh token again and again must not have the writer
+// follow the whole of its family each time.
+func TestAFamilyIsEndedOnce(t *testing.T) {
+	db := openTest(t)
+	now := time.Now()
+	link := func(i int) token.Record {
+		return token.Record{CreatedAt: now, ExpiresAt: now, Access: sha256.Sum256(fmt.Append(nil, "access", i)), Refresh: sha256.Sum256(fmt.Append(nil, "refresh", i)),
+			Username: "u", Realm: "r", Identity: token.Snapshot{Digest: sha256.Sum256([]byte("{}")), Body: []byte("{}")}}
+	}
+	if err := db.InsertToken(t.Context(), link(0)); err != nil {
+		t.Fatal(err)
+	}
+	act := func(i int, u token.Use) (told int) {
+		t.Helper()
+		_, err := db.UseRefreshToken(t.Context(), link(i).Refresh, func(token.Record) token.Use { return u }, func(hashes []token.Hash) { told = len(hashes) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		return told
+	}
+	for i := range 3 {
+		next := link(i + 1)
+		act(i, token.Use{At: now, Next: &next, Sealed: []byte("sealed")})
+	}
+	for _, want := range []int{3, 0} {
+		if told := act(0, token.Use{At: now, EndFamily: true}); told != want {
+			t.Errorf("%d descendants were switched off; want %d", told, want)
+		}
+	}
+	var linked int
+	refresh := link(0).Refresh
+	if err := db.row(t.Context(), `SELECT count(successor) FROM tokens WHERE refresh_hash = $1`, refresh[:]).Scan(&linked); err != nil || linked != 0 {
+		t.Errorf("the way to the descendants is still there: %d, %v", linked, err)
+	}
+}

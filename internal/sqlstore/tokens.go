@@ -127,7 +127,11 @@ func (d *DB) UseRefreshToken(ctx context.Context, refresh token.Hash, judge func
 			if err != nil {
 				return err
 			}
-			_, err = tx.switchOff(rows, use.At, changed)
+			if _, err = tx.switchOff(rows, use.At, changed); err != nil {
+				return err
+			}
+			// None of them can have a descendant any more, so nobody has to go this way again: it may be long.
+			_, err = tx.exec(`UPDATE tokens SET successor = NULL WHERE refresh_hash = $1 AND successor IS NOT NULL`, refresh[:])
 			return err
 		}
 		return nil

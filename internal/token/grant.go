@@ -82,7 +82,11 @@ func (s *Service) Grant(ctx context.Context, by *access.Caller, req GrantRequest
 	return s.issue(ctx, by, by, req)
 }
 
-func isService(s *access.Subject) bool { return s.Realm.Type == access.ServiceAccountRealm.Type }
+// isService reports whether s is a service account itself, and not an API key that
+// belongs to one.
+func isService(s *access.Subject) bool {
+	return s.Realm.Type == access.ServiceAccountRealm.Type && s.APIKey == nil
+}
 
 func (s *Service) kerberos(ctx context.Context, by *access.Caller, req GrantRequest, action string) (Granted, error) {
 	ticket, err := base64.StdEncoding.DecodeString(*req.Ticket)

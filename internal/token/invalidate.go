@@ -43,16 +43,14 @@ func (s *Service) Invalidate(ctx context.Context, by *access.Caller, req Invalid
 	now := s.o.Now().Truncate(time.Millisecond)
 	sel := Selector{Username: req.Username, Realm: req.Realm, ExpiresFrom: now, CreatedFrom: now.Add(-refreshLife)}
 	text := req.Token + req.RefreshToken // one of them is empty
+	gone := false                        // with its key: then it counts as off, and is switched off all the same
 	switch {
 	case text == "":
 	case secret.IsAccessToken(req.Token):
 		sel.Access = secret.HashToken(req.Token)
-		gone, err := s.diedWithItsKey(ctx, sel.Access)
-		if err != nil {
+		var err error
+		if gone, err = s.diedWithItsKey(ctx, sel.Access); err != nil {
 			return Invalidated{}, err
-		}
-		if gone {
-			return Invalidated{Before: 1, Found: true}, nil
 		}
 	case secret.IsRefreshToken(req.RefreshToken):
 		sel.Refresh = secret.HashToken(req.RefreshToken)
@@ -65,6 +63,9 @@ func (s *Service) Invalidate(ctx context.Context, by *access.Caller, req Invalid
 	}
 	if text != "" && halves == (Halves{}) {
 		return Invalidated{}, s.notFound(ctx, text)
+	}
+	if gone {
+		halves = Halves{Before: halves.Now + halves.Before}
 	}
 	return Invalidated{Now: halves.Now, Before: halves.Before, Found: true}, nil
 }
@@ -94,7 +95,8 @@ func (r InvalidateRequest) check() error {
 }
 
 // diedWithItsKey reports whether an access token was made with an API key that
-// does not hold any more.
+// does not hold at this moment. It may hold again: API keys can be switched on,
+// and a clock can be set back.
 func (s *Service) diedWithItsKey(ctx context.Context, hash Hash) (bool, error) {
 	r, err := s.store.Token(ctx, hash)
 	if isNotFound(err) {

@@ -365,6 +365,13 @@ func TestServiceAccountsGetNoTokenOfTheirOwn(t *testing.T) {
 	if _, err := f.Grant(t.Context(), runAs, clientCredentials); fault.KindOf(err) != fault.Argument {
 		t.Errorf("client_credentials under run-as: %v; want Argument", err)
 	}
+
+	key := apiKey("k1", "manage_token") // that the account made is no service account
+	key.Username, key.Realm = kibana.Username, access.ServiceAccountRealm
+	f.house.keys["k1"] = key
+	if c := f.accepted(t, f.grant(t, key, clientCredentials).Access); c == nil || *c.APIKey != *key.APIKey || !c.Permissions.Same(key.Permissions) {
+		t.Errorf("the token of the account's API key acts as %+v", c)
+	}
 }
 
 // tickets is a Kerberos realm that knows three tickets.
@@ -521,6 +528,12 @@ func TestATokenOfAnAPIKey(t *testing.T) {
 	for _, s := range tokens {
 		wantOver(t, f.Service, s)
 		wantOver(t, f.over(f.store), s)
+		f.invalidate(t, token.InvalidateRequest{Token: s}, token.Invalidated{Before: 1, Found: true})
+	}
+
+	f.house.change(func() { f.house.keys["k1"] = key }) // API keys were switched off, say, and are on again
+	for _, s := range tokens {
+		wantOver(t, f.Service, s)
 		f.invalidate(t, token.InvalidateRequest{Token: s}, token.Invalidated{Before: 1, Found: true})
 	}
 }

@@ -66,9 +66,7 @@ func (d Descriptor) value() xcontent.Value {
 		add("global", d.Global.value())
 	}
 	add("indices", array(d.Indices, func(e IndexEntry) xcontent.Value { return object(e.members()...) }))
-	add("applications", array(d.Applications, func(a ApplicationEntry) xcontent.Value {
-		return object(member("application", text(a.Application)), member("privileges", texts(a.Privileges)), member("resources", texts(a.Resources)))
-	}))
+	add("applications", array(d.Applications, ApplicationEntry.value))
 	add("run_as", texts(d.RunAs))
 	add("metadata", raw(d.Metadata))
 	if d.bare {
@@ -82,9 +80,7 @@ func (d Descriptor) value() xcontent.Value {
 		}))
 	}
 	if len(d.RemoteCluster) > 0 {
-		add("remote_cluster", array(d.RemoteCluster, func(e RemoteClusterEntry) xcontent.Value {
-			return object(member("privileges", texts(e.Privileges)), member("clusters", texts(e.Clusters)))
-		}))
+		add("remote_cluster", array(d.RemoteCluster, RemoteClusterEntry.value))
 	}
 	if d.Restricted() {
 		add("restriction", object(member("workflows", texts(d.Workflows))))
@@ -97,17 +93,33 @@ func (d Descriptor) value() xcontent.Value {
 
 func (e IndexEntry) members() []xcontent.Member {
 	m := []xcontent.Member{member("names", texts(e.Names)), member("privileges", texts(e.Privileges))}
-	if f := e.FieldSecurity; f != nil {
-		fields := object(member("grant", texts(f.Grant)))
-		if f.Except != nil {
-			fields.Members = append(fields.Members, member("except", texts(f.Except)))
-		}
-		m = append(m, member("field_security", fields))
+	if e.FieldSecurity != nil {
+		m = append(m, member("field_security", e.FieldSecurity.value()))
 	}
 	if e.Query != nil {
 		m = append(m, member("query", text(*e.Query)))
 	}
 	return append(m, member("allow_restricted_indices", boolean(e.AllowRestricted)))
+}
+
+func (f *FieldSecurity) value() xcontent.Value {
+	fields := object(member("grant", texts(f.Grant)))
+	if f.Except != nil {
+		fields.Members = append(fields.Members, member("except", texts(f.Except)))
+	}
+	return fields
+}
+
+func (a ApplicationEntry) value() xcontent.Value {
+	return object(member("application", text(a.Application)), member("privileges", texts(a.Privileges)), member("resources", texts(a.Resources)))
+}
+
+func (e RemoteClusterEntry) value() xcontent.Value {
+	return object(member("privileges", texts(e.Privileges)), member("clusters", texts(e.Clusters)))
+}
+
+func (e GlobalIndex) value() xcontent.Value {
+	return object(member("names", texts(e.Names)), member("privileges", texts(e.Privileges)))
 }
 
 func (g *Global) value() xcontent.Value {
@@ -120,9 +132,7 @@ func (g *Global) value() xcontent.Value {
 	v := object(
 		member("application", category(g.ManageApplications != nil, "manage", "applications", texts(g.ManageApplications))),
 		member("profile", category(g.WriteProfiles != nil, "write", "applications", texts(g.WriteProfiles))),
-		member("role", category(g.ManageRoles != nil, "manage", "indices", array(g.ManageRoles, func(e GlobalIndex) xcontent.Value {
-			return object(member("names", texts(e.Names)), member("privileges", texts(e.Privileges)))
-		}))))
+		member("role", category(g.ManageRoles != nil, "manage", "indices", array(g.ManageRoles, GlobalIndex.value))))
 	if g.DataSources != nil {
 		v.Members = append(v.Members, member("data_source", raw(g.DataSources)))
 	}

@@ -7,46 +7,39 @@ import (
 	"latchkey/internal/pattern"
 )
 
-// held is what a role grants unconditionally, in the forms in which it can be
-// compared with a privilege. It is made when somebody asks, which few roles see.
+// held is a union of patterns and languages in the forms in which it can be
+// compared with another language. It is made when somebody asks, which few roles see.
 type held struct {
-	beginnings []string           // of action patterns that are only text before a star
-	languages  []pattern.Language // of named privileges and all other patterns
-	united     *pattern.Language  // of all of it; nil if that is more than can be kept
+	beginnings []string           // of patterns that are only text before a star
+	languages  []pattern.Language // those given, and of all other patterns
+	united     *pattern.Language  // all of it; nil if that is more than can be kept
 }
 
 // maxUnited bounds the text of patterns that are united: some thousand of them.
 const maxUnited = 64 << 10 // bytes
 
-// hold compiles the grants of a role. Its bounds do not grow with the role, so a
-// pattern may be left out of languages, or united be nil, for a role that is absurd.
-func hold(grants []*grant) *held {
-	h := &held{}
-	work := effort{left: 8}
+// hold compiles patterns, to be held beside languages. Its bounds do not grow with
+// their number: for a role that is absurd a pattern may be left out of languages,
+// or united be nil.
+func hold(patterns []string, languages []pattern.Language, work *effort) *held {
+	h := &held{languages: slices.Clone(languages)}
 	var plainly []pattern.Language // what beginnings stand for
 	length := 0
-	for _, g := range grants {
-		switch {
-		case g.conditional():
-			continue
-		case g.pattern == "":
-			h.languages = append(h.languages, g.actions)
-			continue
-		}
+	for _, p := range patterns {
 		var l pattern.Language
 		compile := func(c *pattern.Compiler) (err error) {
-			l, err = c.Parse(g.pattern)
+			l, err = c.Parse(p)
 			return err
 		}
-		text := strings.TrimRight(g.pattern, "*")
-		plain := !strings.ContainsAny(text, `*?\`)
-		if plain {
+		text, isPrefix := pattern.Prefix(p)
+		if isPrefix {
 			h.beginnings = append(h.beginnings, text)
 		}
-		if length += len(text); plain && length > maxUnited || !work.try(compile) {
+		_, isText := pattern.Literal(p)
+		if length += len(p); (isPrefix || isText) && length > maxUnited || !work.try(compile) {
 			continue
 		}
-		if plain {
+		if isPrefix {
 			plainly = append(plainly, l)
 		} else {
 			h.languages = append(h.languages, l)
@@ -65,7 +58,25 @@ func hold(grants []*grant) *held {
 	return h
 }
 
-// includes reports whether all of wanted is held. It looks at each grant alone
+// holdEffort is what a part of a role may cost before it is asked anything.
+func holdEffort() *effort { return &effort{left: 8} }
+
+// size is about how many bytes h takes.
+func (h *held) size() int {
+	n := 100
+	for _, b := range h.beginnings {
+		n += 16 + len(b)
+	}
+	for _, l := range h.languages {
+		n += 8 + l.Size()
+	}
+	if h.united != nil {
+		n += h.united.Size()
+	}
+	return n
+}
+
+// includes reports whether all of wanted is held. It looks at each part alone
 // where all of them together are too much to look at.
 func (h *held) includes(wanted pattern.Language, work *effort) bool {
 	if wanted.Empty() {
@@ -97,6 +108,8 @@ func (h *held) includes(wanted pattern.Language, work *effort) bool {
 type effort struct {
 	left     int // compilers that may still be used up
 	compiler *pattern.Compiler
+	steps    int  // of comparing texts, that may still be taken
+	spent    bool // something was left undone because there was nothing left at all
 }
 
 // try reports whether part was done. If what was left for it did not suffice, it
@@ -106,6 +119,7 @@ func (e *effort) try(part func(*pattern.Compiler) error) bool {
 		fresh := e.compiler == nil
 		if fresh {
 			if e.left--; e.left < 0 {
+				e.spent = true
 				return false
 			}
 			e.compiler = pattern.NewSmallCompiler()
@@ -117,4 +131,12 @@ func (e *effort) try(part func(*pattern.Compiler) error) bool {
 			return false
 		}
 	}
+}
+
+// walk takes n steps and reports whether they were left.
+func (e *effort) walk(n int) bool {
+	if e.steps -= n; e.steps < 0 {
+		e.spent = true
+	}
+	return !e.spent
 }

@@ -2,7 +2,6 @@ package access
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -10,13 +9,16 @@ const maxName = 507 // characters of a username or a role name
 
 // NameProblem returns what is wrong with a username or role name
 // (spec/identity.md 2.3), or "". What says which of them it is, as in "username".
-func NameProblem(what, name string) string {
+func NameProblem(what, name string) string { return NameProblemWithin(what, name, maxName) }
+
+// NameProblemWithin is NameProblem with a limit of its own, in characters.
+func NameProblemWithin(what, name string, most int) string {
 	plain := !strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r > '~' })
-	if plain && name != "" && len(name) <= maxName && strings.TrimSpace(name) == name {
+	if plain && name != "" && len(name) <= most && strings.TrimSpace(name) == name {
 		return ""
 	}
 	return fmt.Sprintf("%s [%s] is not valid. It must have 1 to %d characters, all of them printable Basic Latin (U+0020 to U+007E), "+
-		"and must not begin or end with a space", what, shorten(name), maxName)
+		"and must not begin or end with a space", what, shorten(name), most)
 }
 
 func shorten(s string) string {
@@ -26,26 +28,15 @@ func shorten(s string) string {
 	return strings.ToValidUTF8(s[:2*maxName], "") + "..."
 }
 
-// indexPrivileges are the named index privileges of spec/identity.md 4.3, in
-// access-level order: how many others each implies, then by name.
-var indexPrivileges = []string{
-	"none",
-	"auto_configure", "create_doc", "create_index", "create_view", "cross_cluster_replication", "cross_cluster_replication_internal",
-	"delete", "delete_index", "delete_view", "maintenance", "manage_data_stream_lifecycle", "manage_failure_store",
-	"manage_follow_index", "manage_ilm", "manage_leader_index", "monitor", "read", "read_cross_cluster", "read_failure_store",
-	"read_view_metadata", "view_index_metadata",
-	"create", "index", "manage_view", "write", "manage", "all",
-}
-
 // indexPrivilegeProblem returns what is wrong with an index privilege, or "". That
 // a pattern of action names can be compiled is seen when it is parsed.
 func indexPrivilegeProblem(privilege string) string {
 	name := strings.ToLower(privilege)
-	if slices.Contains(indexPrivileges, name) || isIndexActions(name) {
+	if _, known := indexLanguages()[name]; known || isIndexActions(name) {
 		return ""
 	}
 	return fmt.Sprintf("unknown index privilege [%s]. It must be one of [%s] or a pattern of action names that starts with [indices:]",
-		shorten(privilege), strings.Join(indexPrivileges, ","))
+		shorten(privilege), strings.Join(indexPrivilegeNames, ","))
 }
 
 func isIndexActions(name string) bool { return strings.HasPrefix(name, "indices:") }

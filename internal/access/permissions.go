@@ -54,6 +54,13 @@ type Request struct {
 	// Self says that the request is one that every subject may make for itself
 	// (spec/identity.md 3.5), so that it needs no privilege.
 	Self bool
+	// What the request is about, for the privileges that look at it (spec/identity.md
+	// 4.5): the applications whose privileges it reads or writes, or "*" for all; the
+	// top-level keys of a profile that it writes; the roles that it puts or deletes, as
+	// they are to be or were.
+	Applications []string
+	ProfileKeys  []string
+	Roles        []Descriptor
 }
 
 // HasCluster reports whether p holds everything that a cluster privilege grants.

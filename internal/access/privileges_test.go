@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"latchkey/internal/fault"
+	"latchkey/internal/pattern"
 )
 
 // holds reports whether a role with only the privilege a has all that b grants.
@@ -85,10 +86,27 @@ func TestOrderOfAccessLevels(t *testing.T) {
 			}
 		}
 	}
-	for i, weaker := range indexPrivileges[:len(indexPrivileges)-1] {
-		if weaker == "all" || slices.Contains(indexPrivileges[:i], weaker) {
-			t.Errorf("index privilege %s is out of place", weaker)
+}
+
+// Names of index privileges stand in the order of how many others each implies.
+func TestOrderOfIndexPrivileges(t *testing.T) {
+	implied := func(of pattern.Language) (n int) {
+		for _, name := range indexPrivilegeNames {
+			if ok, err := pattern.NewCompiler().Includes(of, indexLanguages()[name]); err != nil {
+				t.Fatal(err)
+			} else if ok && name != "none" {
+				n++
+			}
 		}
+		return n
+	}
+	last := 0
+	for i, name := range indexPrivilegeNames {
+		n := implied(indexLanguages()[name])
+		if n < last || i > 0 && n == last && indexPrivilegeNames[i-1] > name {
+			t.Errorf("%s implies %d others and stands behind %s, which implies %d", name, n, indexPrivilegeNames[i-1], last)
+		}
+		last = n
 	}
 }
 

@@ -3,7 +3,6 @@ package access
 import (
 	"maps"
 	"slices"
-	"sync"
 	"sync/atomic"
 
 	"latchkey/internal/fault"
@@ -14,12 +13,12 @@ import (
 // them grants. It is immutable to its users and safe for concurrent use; keep
 // one and use it often, since it remembers its decisions.
 type Role struct {
+	of        []Descriptor
 	cluster   []*grant
-	held      func() *held // of cluster
-	runAs     func() []pattern.Matcher
 	workflows []string // not empty: nothing outside of them is allowed
 
 	decisions atomic.Pointer[map[decision]bool]
+	current   atomic.Pointer[engine] // nil until somebody asks more
 }
 
 type decision struct {
@@ -34,11 +33,9 @@ const maxDecisions = 512
 // descriptors whose [Descriptor.Problems] are none: a privilege or a pattern that
 // cannot be understood grants nothing.
 func NewRole(ds ...Descriptor) *Role {
-	r := &Role{}
-	var runAs [][]string
+	r := &Role{of: ds}
 	known := map[string]bool{}
 	for _, d := range ds {
-		runAs = append(runAs, d.RunAs)
 		for _, p := range d.Cluster {
 			g, err := clusterGrant(p)
 			if err != nil || known[g.name] {
@@ -49,23 +46,31 @@ func NewRole(ds ...Descriptor) *Role {
 		}
 		r.workflows = append(r.workflows, d.Workflows...)
 	}
-	r.held = sync.OnceValue(func() *held { return hold(r.cluster) })
-	r.runAs = sync.OnceValue(func() (matchers []pattern.Matcher) { // few roles are ever asked
-		for _, patterns := range runAs {
-			c := pattern.NewCompiler() // as generous as the one that parsed d
-			for _, p := range patterns {
-				if m, err := c.Matcher(p); err == nil {
-					matchers = append(matchers, m)
-				}
-			}
-		}
-		return matchers
-	})
 	return r
+}
+
+// holdCluster compiles what r grants unconditionally of the cluster.
+func (r *Role) holdCluster() *held {
+	var patterns []string
+	var named []pattern.Language
+	for _, g := range r.cluster {
+		switch {
+		case g.conditional():
+		case g.pattern != "":
+			patterns = append(patterns, g.pattern)
+		default:
+			named = append(named, g.actions)
+		}
+	}
+	return hold(patterns, named, holdEffort())
 }
 
 // allows reports whether r grants the request, workflows aside.
 func (r *Role) allows(req Request) bool {
+	return r.allowsAction(req) || r.allowsGlobally(req)
+}
+
+func (r *Role) allowsAction(req Request) bool {
 	d := decision{req.Action, req.Own}
 	known := r.decisions.Load()
 	if known != nil {
@@ -96,11 +101,11 @@ func (r *Role) remember(known *map[decision]bool, d decision, allowed bool) {
 // the request implies nothing but itself, not even none: the access-level order,
 // which puts manage_own_api_key first, says so.
 func (r *Role) implies(g *grant, work *effort) bool {
-	return slices.ContainsFunc(r.cluster, func(h *grant) bool { return h.name == g.name }) || r.held().includes(g.actions, work)
+	return slices.ContainsFunc(r.cluster, func(h *grant) bool { return h.name == g.name }) || r.engine().cluster().includes(g.actions, work)
 }
 
 func (r *Role) mayRunAs(username string) bool {
-	return slices.ContainsFunc(r.runAs(), func(m pattern.Matcher) bool { return m.Matches(username) })
+	return slices.ContainsFunc(r.engine().runAs(), func(m pattern.Matcher) bool { return m.Matches(username) })
 }
 
 // restricted returns why a role with workflows allows nothing here, or nil. The

@@ -23,6 +23,14 @@ func (c *Compiler) Matcher(pattern string) (Matcher, error) {
 	return Matcher{pattern, &l}, err
 }
 
+// Size returns about how many bytes of memory m takes beside the pattern itself.
+func (m Matcher) Size() int {
+	if m.language == nil {
+		return 0
+	}
+	return m.language.Size()
+}
+
 // Wildcards is the Matcher of a pattern that cannot be a regular expression,
 // because of how it begins.
 func Wildcards(pattern string) Matcher { return Matcher{pattern: pattern} }

@@ -104,6 +104,14 @@ func (c *Compiler) Includes(wide, narrow Language) (bool, error) {
 	return rest.Empty(), err
 }
 
+// Minus returns the strings of l that are not in m.
+func (c *Compiler) Minus(l, m Language) (Language, error) { return combine(l, m, minus, &c.budget) }
+
+// Intersect returns the strings that are in both l and m.
+func (c *Compiler) Intersect(l, m Language) (Language, error) {
+	return combine(l, m, both, &c.budget)
+}
+
 // Union returns the strings that are in any of ls.
 func (c *Compiler) Union(ls ...Language) (Language, error) {
 	if len(ls) == 1 {
@@ -213,6 +221,32 @@ func (l Language) Beginning() string {
 	}
 }
 
+// Size returns about how many bytes of memory l takes.
+func (l Language) Size() int {
+	if l.dfa == nil {
+		return 0
+	}
+	n := 0
+	for _, edges := range l.dfa.edges {
+		n += 25 + 12*len(edges) // the header of the edges and the mark of the state, and the edges
+	}
+	return n
+}
+
+// Literal returns the text that a pattern stands for if it has nothing in it that
+// stands for anything else.
+func Literal(pattern string) (text string, ok bool) {
+	text, open, ok := beginning(pattern)
+	return text, ok && !open
+}
+
+// Prefix returns the text that all strings of a pattern begin with, if they are all
+// strings that begin with it.
+func Prefix(pattern string) (text string, ok bool) {
+	text, open, ok := beginning(pattern)
+	return text, ok && open
+}
+
 // Empty reports whether l holds no string at all.
 func (l Language) Empty() bool { return l.dfa == nil }
 
@@ -224,13 +258,14 @@ func (l Language) Minus(m Language) (Language, error) {
 
 // Intersect returns the strings that are in both, within the bounds of [Language.Minus].
 func (l Language) Intersect(m Language) (Language, error) {
-	return combine(l, m, func(inL, inM bool) bool { return inL && inM }, &budget{maxSteps})
+	return combine(l, m, both, &budget{maxSteps})
 }
 
 // Complement returns the strings that are not in l, within the bounds of [Language.Minus].
 func (l Language) Complement() (Language, error) { return Language{everything()}.Minus(l) }
 
 func minus(inL, inM bool) bool { return inL && !inM }
+func both(inL, inM bool) bool  { return inL && inM }
 
 func combine(l, m Language, keep func(inL, inM bool) bool, b *budget) (Language, error) {
 	return result(product(l.dfa, m.dfa, keep, b), b)

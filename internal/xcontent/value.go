@@ -4,6 +4,7 @@
 package xcontent
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -53,6 +54,29 @@ func (v Value) Get(name string) (Value, bool) {
 		}
 	}
 	return Value{}, false
+}
+
+// Merge returns old with the members of added: a member of both is replaced, or
+// merged in turn if it is an object in both. What is no object is replaced as a whole.
+func Merge(old, added Value) Value {
+	if old.Kind != Object || added.Kind != Object {
+		return added
+	}
+	merged := old
+	merged.Members = slices.Clone(old.Members)
+	at := make(map[string]int, len(merged.Members))
+	for i, m := range merged.Members {
+		at[m.Name] = i
+	}
+	for _, m := range added.Members {
+		i, both := at[m.Name]
+		if !both {
+			merged.Members = append(merged.Members, m) // names of added are unique, too
+			continue
+		}
+		merged.Members[i].Value = Merge(merged.Members[i].Value, m.Value)
+	}
+	return merged
 }
 
 // JSON returns v as compact JSON; member order and number literals are kept.

@@ -37,12 +37,20 @@ type Store interface {
 	Roles(ctx context.Context, names []string) (access.Descriptors, error)
 	// DeleteRole reports whether there was such a role.
 	DeleteRole(ctx context.Context, name string) (bool, error)
+	// PutRoles is PutRole for many as one act: all of them or none. It returns what
+	// became of each, in their order: Created, Updated, or Unchanged where the
+	// stored descriptor is the same.
+	PutRoles(ctx context.Context, roles []Named) ([]Outcome, error)
+	// DeleteRoles is DeleteRole for many as one act. It returns the names of those
+	// that there were.
+	DeleteRoles(ctx context.Context, names []string) ([]string, error)
 }
 
 // Service manages stored roles and resolves names to permissions. It is safe
 // for concurrent use.
 type Service struct {
 	store Store
+	file  file
 	// named holds what a name means, "no such role" included. A write to a role
 	// kills its entry.
 	named *cache.Cache[named]
@@ -90,20 +98,23 @@ func isReserved(name string) bool {
 // Put creates or replaces a role and reports whether it is new. What is wrong
 // with its name or content is told before by's right is judged: fault.Invalid.
 func (s *Service) Put(ctx context.Context, by *access.Caller, name string, d access.Descriptor) (created bool, err error) {
-	var p fault.Problems
-	if isReserved(name) {
-		p.Add("role [%s] is reserved and may not be used", name)
-	}
-	p = append(p, d.Problems(name)...)
-	if err := p.Err(fault.Invalid); err != nil {
+	if err := putProblems(name, d).Err(fault.Invalid); err != nil {
 		return false, err
 	}
-	if err := by.Authorize(access.Request{Action: actionPut}); err != nil {
+	if err := by.Authorize(access.Request{Action: actionPut, Roles: []access.Descriptor{d}}); err != nil {
 		return false, err
 	}
 	created, err = s.store.PutRole(ctx, name, d)
 	s.named.Kill(name) // whatever the error: the commit may have reached the disk
 	return created, err
+}
+
+func putProblems(name string, d access.Descriptor) fault.Problems {
+	var p fault.Problems
+	if isReserved(name) {
+		p.Add("role [%s] is reserved and may not be used", name)
+	}
+	return append(p, d.Problems(name)...)
 }
 
 // Get returns the named roles that exist, built-in ones included, or all if
@@ -112,6 +123,10 @@ func (s *Service) Get(ctx context.Context, by *access.Caller, names []string) (a
 	if err := by.Authorize(access.Request{Action: actionGet}); err != nil {
 		return nil, err
 	}
+	return s.all(ctx, names)
+}
+
+func (s *Service) all(ctx context.Context, names []string) (access.Descriptors, error) {
 	found, err := s.store.Roles(ctx, names)
 	if err != nil {
 		return nil, err
@@ -127,15 +142,35 @@ func (s *Service) Get(ctx context.Context, by *access.Caller, names []string) (a
 // Delete deletes a stored role and reports whether there was one. A reserved
 // name is fault.Argument.
 func (s *Service) Delete(ctx context.Context, by *access.Caller, name string) (bool, error) {
-	if err := by.Authorize(access.Request{Action: actionDelete}); err != nil {
+	if err := s.mayDelete(ctx, by, actionDelete, name); err != nil {
 		return false, err
 	}
 	if isReserved(name) {
-		return false, fault.New(fault.Argument, "role [%s] is reserved and cannot be deleted", name)
+		return false, isBuiltIn(name)
 	}
 	found, err := s.store.DeleteRole(ctx, name)
 	s.named.Kill(name)
 	return found, err
+}
+
+// mayDelete looks at what the roles are only where it matters.
+func (s *Service) mayDelete(ctx context.Context, by *access.Caller, action string, names ...string) error {
+	if len(names) == 0 || by.Allows(access.Request{Action: action}) {
+		return by.Authorize(access.Request{Action: action})
+	}
+	stored, err := s.all(ctx, names)
+	if err != nil {
+		return err
+	}
+	about := []access.Descriptor{}
+	for _, d := range stored {
+		about = append(about, d)
+	}
+	return by.Authorize(access.Request{Action: action, Roles: about})
+}
+
+func isBuiltIn(name string) *fault.Error {
+	return fault.New(fault.Argument, "role [%s] is reserved and cannot be deleted", name)
 }
 
 // ClearCache forgets what is kept of the named roles, or of all for "*".
@@ -241,6 +276,9 @@ func (s *Service) resolve(ctx context.Context, name string) (*cache.Entry[named]
 	}
 	return s.named.Fill(ctx, name, func(ctx context.Context, name string) (named, error) {
 		if d, ok := access.Reserved(name); ok {
+			return named{d, true}, nil
+		}
+		if d, ok := s.file.role(name); ok {
 			return named{d, true}, nil
 		}
 		d, err := s.store.Role(ctx, name)

@@ -7,6 +7,7 @@ import (
 	"latchkey/internal/access"
 	"latchkey/internal/cache"
 	"latchkey/internal/fault"
+	"latchkey/internal/realm"
 	"latchkey/internal/secret"
 )
 
@@ -29,14 +30,25 @@ type account struct {
 // fault.Unauthenticated, and cost about the same time. The subject's
 // permissions are not filled in; it is shared and not to be changed.
 func (s *Service) Authenticate(ctx context.Context, username, password string) (access.Subject, error) {
+	subject, err := s.authenticate(ctx, username, password)
+	if fault.KindOf(err) == fault.NotFound {
+		err = s.Refuse(ctx, username, password)
+	}
+	return subject, err
+}
+
+// authenticate is Authenticate for a link of the chain: a name without a
+// password is fault.NotFound and costs no time. Who holds the password of a
+// disabled user is told apart by [realm.ErrDisabled].
+func (s *Service) authenticate(ctx context.Context, username, password string) (access.Subject, error) {
 	if s.offForLogin(username) {
-		return s.refuse(ctx, username, password)
+		return access.Subject{}, unknown(username)
 	}
 	proved := "" // a stored hash that password is known to match
 	for _, read := range s.rounds() {
 		e, err := read(ctx, username)
 		if fault.KindOf(err) == fault.NotFound || err == nil && e.Value.hash == "" {
-			return s.refuse(ctx, username, password)
+			return access.Subject{}, unknown(username)
 		}
 		if err != nil {
 			return access.Subject{}, err
@@ -53,7 +65,7 @@ func (s *Service) Authenticate(ctx context.Context, username, password string) (
 			proved = a.hash
 		}
 		if !a.enabled {
-			return access.Subject{}, wrong(username)
+			return access.Subject{}, fault.Wrap(realm.ErrDisabled, fault.Unauthenticated, "unable to authenticate user [%s]", username)
 		}
 		if a.adopt {
 			_, err := s.store.InitReservedUserPassword(ctx, username, a.hash, false)
@@ -79,7 +91,7 @@ func (s *Service) Authenticate(ctx context.Context, username, password string) (
 // [Service.Authenticate].
 func (s *Service) Lookup(ctx context.Context, username string) (access.Subject, error) {
 	if s.nativeOff && !s.isReserved(username) {
-		return access.Subject{}, fault.New(fault.NotFound, "user [%s] not found", username)
+		return access.Subject{}, unknown(username)
 	}
 	for _, read := range s.rounds() {
 		e, err := read(ctx, username)
@@ -128,18 +140,22 @@ func (s *Service) offForLogin(username string) bool {
 	return (s.nativeOff || s.lookupOnly) && !s.isReserved(username)
 }
 
-// refuse takes as long as a wrong password, so that nobody learns from the
-// time which users exist and have one.
-func (s *Service) refuse(ctx context.Context, username, password string) (access.Subject, error) {
+// Refuse refuses a user that no realm knows. It takes as long as a wrong
+// password, so that nobody learns from the time which users exist and have one.
+func (s *Service) Refuse(ctx context.Context, username, password string) error {
 	decoy, err := s.decoy.of(ctx, s.hasher, secret.GeneratePassword())
 	if err != nil {
-		return access.Subject{}, err
+		return err
 	}
 	// Not s.check: unknown users who share a comparison would be faster than known ones.
 	if _, err := secret.Verify(ctx, decoy, password); err != nil {
-		return access.Subject{}, err
+		return err
 	}
-	return access.Subject{}, wrong(username)
+	return wrong(username)
+}
+
+func unknown(username string) error {
+	return fault.New(fault.NotFound, "user [%s] not found", username)
 }
 
 func wrong(username string) error {
@@ -151,7 +167,7 @@ func (s *Service) load(ctx context.Context, username string) (*account, error) {
 		return s.loadReserved(ctx, username)
 	}
 	if s.isAnonymous(username) { // nobody logs in or runs as it
-		return nil, fault.New(fault.NotFound, "user [%s] not found", username)
+		return nil, unknown(username)
 	}
 	a, err := s.store.User(ctx, username)
 	if err != nil {

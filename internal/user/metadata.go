@@ -24,28 +24,7 @@ func MergeMetadata(old, added json.RawMessage) (json.RawMessage, error) {
 	if err != nil {
 		return nil, err
 	}
-	return merge(a, b).JSON(), nil
-}
-
-func merge(old, added xcontent.Value) xcontent.Value {
-	if old.Kind != xcontent.Object || added.Kind != xcontent.Object {
-		return added
-	}
-	merged := old
-	merged.Members = slices.Clone(old.Members)
-	at := make(map[string]int, len(merged.Members))
-	for i, m := range merged.Members {
-		at[m.Name] = i
-	}
-	for _, m := range added.Members {
-		i, both := at[m.Name]
-		if !both {
-			merged.Members = append(merged.Members, m) // names of added are unique, too
-			continue
-		}
-		merged.Members[i].Value = merge(merged.Members[i].Value, m.Value)
-	}
-	return merged
+	return xcontent.Merge(a, b).JSON(), nil
 }
 
 func orEmpty(object json.RawMessage) json.RawMessage {

@@ -29,10 +29,15 @@ func (s *Service) ChangePassword(ctx context.Context, by *access.Caller, usernam
 		return fault.Problems{"user [" + username + "] is anonymous and has no password"}.Err(fault.Invalid)
 	}
 	err := s.SetPassword(ctx, username, p)
-	if fault.KindOf(err) == fault.NotFound {
-		return fault.Problems{"user [" + username + "] does not exist, so its password cannot be changed"}.Err(fault.Refused)
+	if fault.KindOf(err) != fault.NotFound {
+		return err
 	}
-	return err
+	if s.elsewhere != nil {
+		if u, err := s.elsewhere.Lookup(ctx, username); err == nil {
+			return fault.Problems{"user [" + username + "] belongs to the realm [" + u.Realm.Name + "], whose users are not managed here"}.Err(fault.Refused)
+		}
+	}
+	return fault.Problems{"user [" + username + "] does not exist, so its password cannot be changed"}.Err(fault.Refused)
 }
 
 // SetPassword sets the password of a reserved or native user in the name of

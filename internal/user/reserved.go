@@ -78,3 +78,10 @@ func (s *Service) WithAnonymous(roles []string) []string {
 var internal = []string{"_system", "_xpack", "_xpack_security"}
 
 func isInternal(username string) bool { return slices.Contains(internal, username) }
+
+// IsBuiltIn reports whether a name is that of a built-in user, or one that the
+// original uses for itself.
+func IsBuiltIn(username string) bool {
+	_, ok := reservedUser(username)
+	return ok || isInternal(username)
+}

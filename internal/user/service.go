@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -26,7 +25,6 @@ const (
 	actionDelete         = "cluster:admin/xpack/security/user/delete"
 	actionChangePassword = "cluster:admin/xpack/security/user/change_password"
 	actionSetEnabled     = "cluster:admin/xpack/security/user/set_enabled"
-	actionClearCache     = "cluster:admin/xpack/security/realm/cache/clear"
 )
 
 // Options says how a [Service] works. Store, Hasher and Now are required.
@@ -60,10 +58,6 @@ type Options struct {
 	Anonymous      string
 	AnonymousRoles []string
 
-	// OtherRealms names the realms of other rooms. Those keep nothing of users, so
-	// to clear one is to clear what is kept here of the users it looks up.
-	OtherRealms []string
-
 	// CacheTTL and CacheMax bound what is kept of users who logged in or were
 	// looked up. The TTL bounds memory: whoever changes a user evicts it before
 	// the answer. 0 keeps nothing.
@@ -82,8 +76,10 @@ type Service struct {
 	bootstrap   secret.Secret
 	autoconf    string
 	anonymous   User // without roles: there is none
-	otherRealms []string
+	elsewhere   Directory
 	cache       *cache.Cache[*account]
+	now         func() time.Time
+	ended       Ended
 
 	// Hashes that the start does not wait for.
 	bootstrapHash lazyHash // of bootstrap
@@ -115,9 +111,10 @@ func (l *lazyHash) of(ctx context.Context, h *secret.Hasher, password string) (s
 // of no kind that a user may have, or the anonymous user has the name of another.
 func New(o Options) (*Service, error) {
 	s := &Service{
+		ended: Ended{func([]string) {}, func([]secret.TokenHash) {}}, now: o.Now,
 		store: o.Store, hasher: o.Hasher, reservedOff: o.ReservedDisabled,
 		native:    access.Realm{Name: cmp.Or(o.RealmName, "default_native"), Type: nativeType},
-		nativeOff: o.NativeDisabled, lookupOnly: o.LookupOnly, otherRealms: o.OtherRealms,
+		nativeOff: o.NativeDisabled, lookupOnly: o.LookupOnly,
 		cache: cache.New[*account](cache.Options{Max: o.CacheMax, TTL: o.CacheTTL, Now: o.Now}),
 	}
 	if len(o.AnonymousRoles) > 0 {
@@ -192,15 +189,11 @@ func (s *Service) Get(ctx context.Context, by *access.Caller, names []string) ([
 	if s.hasAnonymous() && (len(names) == 0 || slices.Contains(names, s.anonymous.Username)) {
 		users = append(users, s.anonymous)
 	}
-	natives, err := s.store.Users(ctx, names)
+	natives, err := s.natives(ctx, names)
 	if err != nil {
 		return nil, err
 	}
-	for _, u := range natives {
-		if !s.isReserved(u.Username) && !s.isAnonymous(u.Username) { // made while the name was ordinary
-			users = append(users, u)
-		}
-	}
+	users = append(users, natives...)
 	slices.SortFunc(users, func(a, b User) int { return cmp.Compare(a.Username, b.Username) })
 	return users, nil
 }
@@ -208,33 +201,34 @@ func (s *Service) Get(ctx context.Context, by *access.Caller, names []string) ([
 // Delete deletes a native user and reports whether there was one. A reserved
 // or internal name is fault.Argument.
 func (s *Service) Delete(ctx context.Context, by *access.Caller, username string) (bool, error) {
-	if err := by.Authorize(access.Request{Action: actionDelete}); err != nil {
+	if err := s.mayDelete(by, username); err != nil {
 		return false, err
-	}
-	switch {
-	case s.isReserved(username):
-		return false, fault.New(fault.Argument, "user [%s] is reserved and cannot be deleted", username)
-	case s.isAnonymous(username):
-		return false, fault.New(fault.Argument, "user [%s] is anonymous and cannot be deleted", username)
-	case isInternal(username):
-		return false, fault.New(fault.Argument, "user [%s] is internal", username)
 	}
 	found, err := s.store.DeleteUser(ctx, username)
 	s.cache.Kill(username)
 	return found, err
 }
 
+func (s *Service) mayDelete(by *access.Caller, username string) error {
+	if err := by.Authorize(access.Request{Action: actionDelete}); err != nil {
+		return err
+	}
+	switch {
+	case s.isReserved(username):
+		return fault.New(fault.Argument, "user [%s] is reserved and cannot be deleted", username)
+	case s.isAnonymous(username):
+		return fault.New(fault.Argument, "user [%s] is anonymous and cannot be deleted", username)
+	case isInternal(username):
+		return fault.New(fault.Argument, "user [%s] is internal", username)
+	}
+	return nil
+}
+
 // SetEnabled enables or disables a reserved or native user. The own name is
 // fault.Argument, an unknown user fault.Refused.
 func (s *Service) SetEnabled(ctx context.Context, by *access.Caller, username string, enabled bool) error {
-	if err := by.Authorize(access.Request{Action: actionSetEnabled}); err != nil {
+	if err := s.maySwitch(by, username); err != nil {
 		return err
-	}
-	if username == by.Username && s.manages(by) {
-		return fault.New(fault.Argument, "users may not enable or disable themselves, and [%s] is you", username)
-	}
-	if s.isAnonymous(username) {
-		return fault.New(fault.Argument, "user [%s] is anonymous and can be neither enabled nor disabled", username)
 	}
 	var err error
 	if s.isReserved(username) {
@@ -244,35 +238,29 @@ func (s *Service) SetEnabled(ctx context.Context, by *access.Caller, username st
 	}
 	s.cache.Kill(username)
 	if fault.KindOf(err) == fault.NotFound {
-		return fault.Problems{"user [" + username + "] does not exist; only existing users can be enabled or disabled"}.Err(fault.Refused)
+		return noSwitch(username)
 	}
 	return err
+}
+
+func (s *Service) maySwitch(by *access.Caller, username string) error {
+	if err := by.Authorize(access.Request{Action: actionSetEnabled}); err != nil {
+		return err
+	}
+	if username == by.Username && s.manages(by) {
+		return fault.New(fault.Argument, "users may not enable or disable themselves, and [%s] is you", username)
+	}
+	if s.isAnonymous(username) {
+		return fault.New(fault.Argument, "user [%s] is anonymous and can be neither enabled nor disabled", username)
+	}
+	return nil
+}
+
+func noSwitch(username string) error {
+	return fault.Problems{"user [" + username + "] does not exist; only existing users can be enabled or disabled"}.Err(fault.Refused)
 }
 
 // manages reports whether the effective user of c is one of ours.
 func (s *Service) manages(c *access.Caller) bool {
 	return c.APIKey == nil && (c.Realm.Type == ReservedRealm.Type || c.Realm.Type == nativeType)
-}
-
-// ClearCache forgets what is kept of the named users, or of all if names is
-// empty; "*" and "_all" are every realm. Names that are no realm of ours are
-// fault.NotFound, after the others have been cleared.
-func (s *Service) ClearCache(_ context.Context, by *access.Caller, realms, names []string) error {
-	if err := by.Authorize(access.Request{Action: actionClearCache}); err != nil {
-		return err
-	}
-	unknown := slices.DeleteFunc(slices.Clone(realms), func(r string) bool {
-		return r == "*" || r == "_all" || r == s.native.Name || r == ReservedRealm.Name || slices.Contains(s.otherRealms, r)
-	})
-	switch {
-	case len(unknown) == len(realms):
-	case len(names) == 0:
-		s.cache.Flush()
-	default:
-		s.cache.Kill(names...)
-	}
-	if len(unknown) > 0 {
-		return fault.New(fault.NotFound, "there is no realm [%s]", strings.Join(unknown, ", "))
-	}
-	return nil
 }

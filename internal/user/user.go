@@ -57,6 +57,10 @@ type Store interface {
 	Users(ctx context.Context, names []string) ([]User, error)
 	// DeleteUser reports whether there was such a user.
 	DeleteUser(ctx context.Context, username string) (bool, error)
+	// CutOffUser deletes or disables a user, and ends the live keys and tokens of
+	// the username in the realm that it is told to end, found or not: all of it or
+	// nothing. A built-in user who is disabled is always found.
+	CutOffUser(ctx context.Context, c CutOff) (found bool, _ Revoked, err error)
 	// SetUserPassword changes the hash of a user that exists; otherwise fault.NotFound.
 	SetUserPassword(ctx context.Context, username, hash string) error
 	// SetUserEnabled changes a user that exists; otherwise fault.NotFound.

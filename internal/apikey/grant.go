@@ -2,6 +2,7 @@ package apikey
 
 import (
 	"context"
+	"strings"
 
 	"latchkey/internal/access"
 	"latchkey/internal/fault"
@@ -14,10 +15,13 @@ type GrantRequest struct {
 	Username    string
 	Password    string
 	AccessToken string
-	ClientAuth  bool // client_authentication was given
+	ClientAuth  *ClientAuth // nil: client_authentication was not given
 	RunAs       string
 	Key         CreateRequest
 }
+
+// ClientAuth is how a client proves itself beside a signed token.
+type ClientAuth struct{ Scheme, Value string }
 
 // Grant makes a key that belongs to the grantee, or to whom the grantee runs as.
 // Credentials that do not verify are fault.Forbidden, so that nobody takes them
@@ -57,13 +61,18 @@ func (r GrantRequest) problems() (p fault.Problems) {
 		required("username", r.Username)
 		required("password", r.Password)
 		present("access_token", r.AccessToken)
-		if r.ClientAuth {
+		if r.ClientAuth != nil {
 			present("client_authentication", "given")
 		}
 	case "access_token":
 		required("access_token", r.AccessToken)
 		present("username", r.Username)
 		present("password", r.Password)
+		if c := r.ClientAuth; c != nil && !strings.EqualFold(c.Scheme, "SharedSecret") {
+			p.Add("[client_authentication] must have the scheme [SharedSecret]")
+		} else if c != nil && c.Value == "" {
+			p.Add("[client_authentication] must have a value")
+		}
 	case "":
 		p.Add("[grant_type] is required")
 	default:
@@ -94,7 +103,7 @@ func (s *Service) grantee(ctx context.Context, req GrantRequest) (*access.Subjec
 	case holder.IgnoresRunAs():
 		return nil, fault.New(fault.Status, "[run_as] cannot be used with the credentials of the grant: they run as nobody else")
 	}
-	if req.Type == "password" {
+	if holder.Type == access.ByRealm {
 		if u.Permissions, err = s.roles.Permissions(ctx, u.Roles); err != nil {
 			return nil, err
 		}
@@ -118,9 +127,18 @@ func (s *Service) grantee(ctx context.Context, req GrantRequest) (*access.Subjec
 }
 
 // holderOf returns who presents the credentials of a grant. The permissions of
-// who presents a password are not filled in.
+// who presents a password or a signed token are not filled in.
 func (s *Service) holderOf(ctx context.Context, req GrantRequest) (*access.Caller, error) {
 	if req.Type == "access_token" {
+		if s.signed != nil {
+			var secret string
+			if req.ClientAuth != nil {
+				secret = req.ClientAuth.Value
+			}
+			if u, mine, err := s.signed.AuthenticateBearer(ctx, req.AccessToken, secret); mine {
+				return &access.Caller{Subject: u, Type: access.ByRealm}, err
+			}
+		}
 		if s.tokens == nil {
 			return nil, fault.New(fault.Unauthenticated, "access tokens are switched off")
 		}

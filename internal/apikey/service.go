@@ -29,6 +29,13 @@ type Tokens interface {
 	Verify(ctx context.Context, text string) (*access.Caller, error)
 }
 
+// Signed finds whom a key is granted to by a token that somebody else has signed.
+type Signed interface {
+	// AuthenticateBearer returns who a token is about, without permissions; a text
+	// that no realm takes for one of its tokens is not mine.
+	AuthenticateBearer(ctx context.Context, token, clientSecret string) (s access.Subject, mine bool, err error)
+}
+
 // Roles resolves role names.
 type Roles interface {
 	// Snapshot returns the descriptors of those names that exist, without
@@ -58,6 +65,7 @@ type Service struct {
 	users  Users
 	roles  Roles
 	tokens Tokens // nil: no token is accepted
+	signed Signed // nil: no signed one is
 	o      Options
 	keys   *cache.Cache[*loaded]
 	// By digests, so no entry can become wrong.
@@ -85,6 +93,10 @@ func New(store Store, users Users, roles Roles, o Options) *Service {
 // GrantBy has grants accept the access tokens that t verifies. It comes before
 // the first request.
 func (s *Service) GrantBy(t Tokens) { s.tokens = t }
+
+// GrantBySigned has grants accept the signed tokens that r judges. It comes
+// before the first request.
+func (s *Service) GrantBySigned(r Signed) { s.signed = r }
 
 const actions = "cluster:admin/xpack/security/api_key/"
 
@@ -127,6 +139,16 @@ func (s *Service) roleSet(ctx context.Context, digest Digest) (*roleSet, error) 
 		return nil, err
 	}
 	return e.Value, nil
+}
+
+// Ended has the keys of these ids, or all that are in memory if there are none,
+// looked up anew: somebody else has invalidated them.
+func (s *Service) Ended(ids []string) {
+	if len(ids) == 0 {
+		s.keys.Flush()
+		return
+	}
+	s.keys.Kill(ids...)
 }
 
 // ClearCache forgets what is held in memory of the given keys, or of all if

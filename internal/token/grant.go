@@ -65,7 +65,7 @@ func (s *Service) Grant(ctx context.Context, by *access.Caller, req GrantRequest
 		if err != nil {
 			return Granted{}, err
 		}
-		return s.issue(ctx, by, &access.Caller{Subject: u, Type: access.ByRealm}, req)
+		return s.issue(ctx, by, &access.Caller{Subject: u, Type: access.ByRealm}, req, Login{})
 	}
 	if err := s.disabled(); err != nil {
 		return Granted{}, err
@@ -79,7 +79,7 @@ func (s *Service) Grant(ctx context.Context, by *access.Caller, req GrantRequest
 	if isService(&by.Subject) || by.By != nil && isService(by.By) {
 		return Granted{}, fault.New(fault.Argument, "a service account cannot use the grant type [client_credentials]")
 	}
-	return s.issue(ctx, by, by, req)
+	return s.issue(ctx, by, by, req, Login{})
 }
 
 // isService reports whether s is a service account itself, and not an API key that
@@ -108,13 +108,13 @@ func (s *Service) kerberos(ctx context.Context, by *access.Caller, req GrantRequ
 	if err != nil {
 		return Granted{}, err
 	}
-	g, err := s.issue(ctx, by, &access.Caller{Subject: u, Type: access.ByRealm}, req)
+	g, err := s.issue(ctx, by, &access.Caller{Subject: u, Type: access.ByRealm}, req, Login{})
 	g.TicketReply = reply
 	return g, err
 }
 
-// issue makes a token that acts as c.
-func (s *Service) issue(ctx context.Context, by, c *access.Caller, req GrantRequest) (Granted, error) {
+// issue makes a token that acts as c. Of l only what is not the subject counts.
+func (s *Service) issue(ctx context.Context, by, c *access.Caller, req GrantRequest, l Login) (Granted, error) {
 	if err := s.disabled(); err != nil {
 		return Granted{}, err
 	}
@@ -125,15 +125,18 @@ func (s *Service) issue(ctx context.Context, by, c *access.Caller, req GrantRequ
 	}
 	g := s.granted(req, c)
 	g.Access = secret.NewAccessToken()
-	if req.Type != "client_credentials" {
+	if req.Type != "client_credentials" && !l.AccessOnly {
 		g.Refresh, who.Creator = secret.NewRefreshToken(), creatorOf(by)
+	}
+	var err error
+	if who.Session, err = seal(l.Session, g.Access, g.Refresh); err != nil {
+		return Granted{}, err
 	}
 	r := s.record(g, s.o.Now())
 	r.Username, r.Realm = c.Username, c.Realm.Name
 	if c.APIKey != nil {
 		r.Realm = access.APIKeyRealm.Name
 	}
-	var err error
 	if r.Identity, err = who.snapshot(); err != nil {
 		return Granted{}, err
 	}

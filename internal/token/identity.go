@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"latchkey/internal/access"
+	"latchkey/internal/secret"
 )
 
 // identity is what a [Snapshot] says.
@@ -15,6 +16,7 @@ type identity struct {
 	Subject person   `json:"subject"`
 	By      *person  `json:"by,omitempty"`      // who runs as Subject
 	Creator *creator `json:"creator,omitempty"` // none: it cannot be refreshed
+	Session *session `json:"session,omitempty"` // of a [Login]
 }
 
 type person struct {
@@ -94,6 +96,21 @@ func (s Snapshot) identity() (i identity, err error) {
 		return identity{}, fmt.Errorf("read the identity %x of a token: %w", s.Digest, err)
 	}
 	return i, nil
+}
+
+// next is the snapshot of the token that follows by a refresh.
+func (i identity) next(old string, g Granted, was Snapshot) (Snapshot, error) {
+	if i.Session == nil {
+		return was, nil
+	}
+	text, err := secret.Open(old, i.Session.Refresh)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	if i.Session, err = seal(text, g.Access, g.Refresh); err != nil {
+		return Snapshot{}, err
+	}
+	return i.snapshot()
 }
 
 // caller returns whom a token acts as, without permissions.

@@ -43,7 +43,10 @@ func (s *Service) refresh(ctx context.Context, by *access.Caller, req GrantReque
 		switch {
 		case refused == nil && r.RefreshedAt.IsZero():
 			next := s.record(g, now)
-			next.Username, next.Realm, next.Identity = r.Username, r.Realm, r.Identity // client is its creator, too
+			next.Username, next.Realm = r.Username, r.Realm
+			if next.Identity, failed = who.next(old, g, r.Identity); failed != nil { // client is its creator, too
+				return Use{}
+			}
 			return Use{At: next.CreatedAt, Next: &next, Sealed: sealed}
 		case reused(refused) && !s.o.KeepFamily:
 			return Use{At: now.Truncate(time.Millisecond), EndFamily: true}

@@ -129,6 +129,16 @@ func (s *Service) kill(hashes []Hash) {
 	s.tokens.Kill(keys...)
 }
 
+// Ended has the tokens with these access hashes, or all that are in memory if
+// there are none, looked up anew: somebody else has invalidated them.
+func (s *Service) Ended(hashes []Hash) {
+	if len(hashes) == 0 {
+		s.tokens.Flush()
+		return
+	}
+	s.kill(hashes)
+}
+
 // uncertain clears the cache if a failed write may have happened all the same,
 // and returns err. The kinds that say "surely not" leave it alone.
 func (s *Service) uncertain(err error) error {

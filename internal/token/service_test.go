@@ -432,11 +432,15 @@ func TestLifeOfAnAccessToken(t *testing.T) {
 func TestWhatIsNoToken(t *testing.T) {
 	f := newFixture(t)
 	made := f.grant(t, client("c"), passwordGrant("u"))
+	last := "A"
+	if strings.HasSuffix(made.Access, last) {
+		last = "B"
+	}
 	for _, s := range []string{
 		"random", "", "46ToAwMDaWRt", // TK-55
 		secret.NewAccessToken(),
 		made.Refresh, // TK-56
-		made.Access + "=", made.Access[:39] + "A",
+		made.Access + "=", made.Access[:39] + last,
 	} {
 		wantUnknown(t, f.Service, s)
 	}

@@ -11,12 +11,12 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
 	"time"
 
 	"latchkey/internal/access"
 	"latchkey/internal/fault"
+	"latchkey/internal/rolemapping"
 	"latchkey/internal/token"
 )
 
@@ -28,11 +28,17 @@ const skew = 5 * time.Minute
 
 // Users knows the users of other realms.
 type Users interface {
-	// Lookup returns a user by name alone, without permissions; fault.NotFound
-	// if there is none, fault.Unauthenticated if the user is disabled.
-	Lookup(ctx context.Context, username string) (access.Subject, error)
+	// LookupIn returns a user of the named realms by name alone, without
+	// permissions; fault.NotFound if there is none, fault.Unauthenticated if the
+	// user is disabled.
+	LookupIn(ctx context.Context, realms []string, username string) (access.Subject, error)
 	// WithAnonymous adds what everybody may do who logs in.
 	WithAnonymous(roles []string) []string
+}
+
+// Roles knows which roles the users of this realm have.
+type Roles interface {
+	Roles(ctx context.Context, u rolemapping.User) ([]string, error)
 }
 
 // Options says how a [Realm] works. All but AuthorizationRealms and Debug are required.
@@ -42,9 +48,10 @@ type Options struct {
 	// RemoveRealmName makes alice of alice@EXAMPLE.ORG.
 	RemoveRealmName bool
 	// AuthorizationRealms names the realms whose users lend their roles: whoever
-	// shows a ticket must be a user of the same name there. Empty: no roles of its own.
+	// shows a ticket must be a user of the same name there. Empty: Roles says what they are.
 	AuthorizationRealms []string
 	Users               Users
+	Roles               Roles
 	Now                 func() time.Time
 	Log                 *slog.Logger
 	Debug               bool // log why a ticket is refused
@@ -107,20 +114,23 @@ func (r *Realm) refuse(ctx context.Context, why error) (access.Subject, []byte, 
 	return access.Subject{}, nil, fault.Wrap(why, fault.Unauthenticated, "unable to authenticate with the given Kerberos ticket")
 }
 
-// subject is who proved to be username: somebody without roles of their own, or,
-// with authorization realms, whoever has that name there.
+// Identity is how clients see the realm.
+func (r *Realm) Identity() access.Realm { return access.Realm{Name: r.o.Name, Type: Type} }
+
+// subject is who proved to be username: somebody with mapped roles, or, with
+// authorization realms, whoever has that name there.
 func (r *Realm) subject(ctx context.Context, username string) (access.Subject, error) {
-	realm := access.Realm{Name: r.o.Name, Type: Type}
 	if len(r.o.AuthorizationRealms) == 0 {
-		return access.Subject{Username: username, Roles: r.o.Users.WithAnonymous([]string{}), Realm: realm}, nil
+		roles, err := r.o.Roles.Roles(ctx, rolemapping.User{Username: username, Realm: r.Identity()})
+		return access.Subject{Username: username, Roles: r.o.Users.WithAnonymous(roles), Realm: r.Identity()}, err
 	}
-	u, err := r.o.Users.Lookup(ctx, username)
-	switch {
-	case err != nil && fault.KindOf(err) != fault.NotFound:
+	u, err := r.o.Users.LookupIn(ctx, r.o.AuthorizationRealms, username)
+	if fault.KindOf(err) == fault.NotFound {
+		err = fault.New(fault.Unauthenticated, "the principal is known, and there is no user [%s] in [%s]", username, strings.Join(r.o.AuthorizationRealms, ","))
+	}
+	if err != nil {
 		return access.Subject{}, err
-	case err != nil || !slices.Contains(r.o.AuthorizationRealms, u.Realm.Name):
-		return access.Subject{}, fault.New(fault.Unauthenticated, "the principal is known, and there is no user [%s] in [%s]", username, strings.Join(r.o.AuthorizationRealms, ","))
 	}
-	u.Realm = realm
+	u.Realm = r.Identity()
 	return u, nil
 }

@@ -29,6 +29,7 @@ import (
 	"latchkey/internal/access"
 	"latchkey/internal/fault"
 	"latchkey/internal/kerberos/kdctest"
+	"latchkey/internal/rolemapping"
 	"latchkey/internal/token"
 )
 
@@ -76,7 +77,7 @@ func kdc(t testing.TB) *kdctest.KDC {
 
 func newRealm(t testing.TB, change func(*Options)) *Realm {
 	t.Helper()
-	o := Options{Name: "kerb1", Keytab: kdc(t).Keytab, Users: others{}, Now: time.Now, Log: slog.New(slog.DiscardHandler)}
+	o := Options{Name: "kerb1", Keytab: kdc(t).Keytab, Users: others{}, Roles: mapped{}, Now: time.Now, Log: slog.New(slog.DiscardHandler)}
 	if change != nil {
 		change(&o)
 	}
@@ -423,17 +424,24 @@ func TestNegotiation(t *testing.T) {
 // others is the users of other realms.
 type others map[string]access.Subject
 
-func (o others) Lookup(_ context.Context, username string) (access.Subject, error) {
+func (o others) LookupIn(_ context.Context, realms []string, username string) (access.Subject, error) {
 	switch u, ok := o[username]; {
 	case username == "down":
 		return access.Subject{}, fault.New(fault.Unavailable, "the store is away")
 	case username == "off":
 		return access.Subject{}, fault.New(fault.Unauthenticated, "disabled")
-	case !ok:
+	case !ok || !slices.Contains(realms, u.Realm.Name):
 		return access.Subject{}, fault.New(fault.NotFound, "user [%s] not found", username)
 	default:
 		return u, nil
 	}
+}
+
+// mapped is the roles of users of the realm.
+type mapped map[string][]string
+
+func (m mapped) Roles(_ context.Context, u rolemapping.User) ([]string, error) {
+	return append([]string{}, m[u.Username+" of "+u.Realm.Name]...), nil
 }
 
 func (o others) WithAnonymous(roles []string) []string {
@@ -464,6 +472,12 @@ func TestAuthorizationRealms(t *testing.T) {
 		r := newRealm(t, func(o *Options) { o.Users = others{"_anonymous": {Roles: []string{"guest"}}} })
 		if got, _, err := r.Authenticate(t.Context(), of("alice")); err != nil || !slices.Equal(got.Roles, []string{"guest"}) {
 			t.Errorf("got %q, %v; want those of the anonymous user", got.Roles, err)
+		}
+	})
+	t.Run("roles that are mapped", func(t *testing.T) {
+		r := newRealm(t, func(o *Options) { o.Roles, o.RemoveRealmName = mapped{"alice of kerb1": {"mapped"}}, true })
+		if got, _, err := r.Authenticate(t.Context(), of("alice")); err != nil || !slices.Equal(got.Roles, []string{"mapped"}) {
+			t.Errorf("got %q, %v; want those of the mapping", got.Roles, err)
 		}
 	})
 	t.Run("any of several realms", func(t *testing.T) {

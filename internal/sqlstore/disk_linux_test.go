@@ -54,7 +54,7 @@ func wide(id string) apikey.Key {
 }
 
 func TestAFullDisk(t *testing.T) {
-	disk := mounted(t, "size=1m")
+	disk := mounted(t, "size=2m")
 	path := filepath.Join(disk, "latchkey.db")
 	db, err := OpenSQLite(t.Context(), path)
 	if err != nil {

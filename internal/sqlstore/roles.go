@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -75,4 +76,59 @@ func (d *DB) DeleteRole(ctx context.Context, name string) (found bool, err error
 		return err
 	})
 	return found && err == nil, err
+}
+
+// PutRoles implements role.Store.
+func (d *DB) PutRoles(ctx context.Context, roles []role.Named) ([]role.Outcome, error) {
+	outcomes := make([]role.Outcome, len(roles))
+	bodies := make([][]byte, len(roles))
+	for i, r := range roles {
+		bodies[i] = access.Descriptors{r.Name: r.Descriptor}.Canonical()
+	}
+	err := d.write(ctx, func(tx *Tx) error {
+		for i, r := range roles {
+			body := bodies[i]
+			var old []byte
+			err := tx.row(`SELECT body FROM roles WHERE name = $1`, r.Name).Scan(&old)
+			switch {
+			case errors.Is(err, sql.ErrNoRows):
+				outcomes[i] = role.Created
+				_, err = tx.exec(`INSERT INTO roles (name, body) VALUES ($1, $2)`, r.Name, body)
+			case err == nil && bytes.Equal(old, body):
+				outcomes[i] = role.Unchanged
+			case err == nil:
+				outcomes[i] = role.Updated
+				_, err = tx.exec(`UPDATE roles SET body = $2 WHERE name = $1`, r.Name, body)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return outcomes, nil
+}
+
+// DeleteRoles implements role.Store.
+func (d *DB) DeleteRoles(ctx context.Context, names []string) (deleted []string, err error) {
+	err = d.write(ctx, func(tx *Tx) error {
+		deleted = nil
+		for _, name := range names {
+			found, err := changedOne(tx.exec(`DELETE FROM roles WHERE name = $1`, name))
+			if err != nil {
+				return err
+			}
+			if found {
+				deleted = append(deleted, name)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return deleted, nil
 }

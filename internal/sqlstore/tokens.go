@@ -152,8 +152,7 @@ func (d *DB) InvalidateTokens(ctx context.Context, sel token.Selector, at time.T
 			return err
 		}
 		w := &condition{}
-		w.add(`(access_off_at IS NULL AND access_expires_at >= %s OR refresh_hash IS NOT NULL AND refresh_off_at IS NULL AND created_at >= %s)`,
-			sel.ExpiresFrom.UnixMilli(), sel.CreatedFrom.UnixMilli())
+		w.add(liveToken, sel.ExpiresFrom.UnixMilli(), sel.CreatedFrom.UnixMilli())
 		if sel.Username != "" {
 			w.add("username = %s", sel.Username)
 		}
@@ -192,6 +191,8 @@ func (tx *Tx) switchOffHalf(hashColumn, offColumn string, hash token.Hash, at ti
 }
 
 const (
+	// liveToken takes the time from which an access half expires, and the one from which a refresh half was created.
+	liveToken    = `(access_off_at IS NULL AND access_expires_at >= %s OR refresh_hash IS NOT NULL AND refresh_off_at IS NULL AND created_at >= %s)`
 	selectHalves = `SELECT id, access_hash, access_off_at IS NULL, CASE WHEN refresh_hash IS NULL THEN NULL ELSE refresh_off_at IS NULL END FROM tokens`
 	anyHalfOn    = `(access_off_at IS NULL OR refresh_hash IS NOT NULL AND refresh_off_at IS NULL)`
 )

@@ -195,12 +195,14 @@ func (d *DB) SetReservedUserPassword(ctx context.Context, username, hash string)
 // SetReservedUserEnabled implements user.Store.
 func (d *DB) SetReservedUserEnabled(ctx context.Context, username string, enabled bool) error {
 	return d.write(ctx, func(tx *Tx) error {
-		_, err := tx.exec(`
-			INSERT INTO reserved_users (username, hash, generated, enabled) VALUES ($1, '', 0, $2)
-			ON CONFLICT (username) DO UPDATE SET enabled = excluded.enabled`, username, flag(enabled))
+		_, err := tx.exec(setReservedEnabled, username, flag(enabled))
 		return err
 	})
 }
+
+const setReservedEnabled = `
+	INSERT INTO reserved_users (username, hash, generated, enabled) VALUES ($1, '', 0, $2)
+	ON CONFLICT (username) DO UPDATE SET enabled = excluded.enabled`
 
 // InitReservedUserPassword implements user.Store.
 func (d *DB) InitReservedUserPassword(ctx context.Context, username, hash string, generated bool) (done bool, err error) {

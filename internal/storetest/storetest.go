@@ -8,8 +8,13 @@ import (
 	"time"
 
 	"latchkey/internal/apikey"
+	"latchkey/internal/application"
+	"latchkey/internal/leaver"
+	"latchkey/internal/profile"
 	"latchkey/internal/role"
+	"latchkey/internal/rolemapping"
 	"latchkey/internal/serviceaccount"
+	"latchkey/internal/settings"
 	"latchkey/internal/token"
 	"latchkey/internal/user"
 )
@@ -19,8 +24,13 @@ type Store interface {
 	apikey.Store
 	user.Store
 	role.Store
+	rolemapping.Store
 	serviceaccount.Store
 	token.Store
+	application.Store
+	profile.Store
+	leaver.Store
+	settings.Store
 }
 
 type rule struct {
@@ -31,7 +41,7 @@ type rule struct {
 // Run checks the contract. open returns an empty store and arranges for it to
 // be closed when t ends; it is called once for each rule.
 func Run(t *testing.T, open func(t *testing.T) Store) {
-	for _, rules := range [][]rule{apiKeyRules, userRules, roleRules, serviceTokenRules, tokenRules} {
+	for _, rules := range [][]rule{apiKeyRules, userRules, roleRules, roleMappingRules, serviceTokenRules, tokenRules, applicationRules, profileRules, leaverRules} {
 		for _, r := range rules {
 			t.Run(r.name, func(t *testing.T) { r.check(t, open(t)) })
 		}

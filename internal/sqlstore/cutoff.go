@@ -1,0 +1,66 @@
+package sqlstore
+
+import (
+	"context"
+
+	"latchkey/internal/apikey"
+	"latchkey/internal/secret"
+	"latchkey/internal/user"
+)
+
+// CutOffUser implements user.Store.
+func (d *DB) CutOffUser(ctx context.Context, c user.CutOff) (found bool, done user.Revoked, err error) {
+	var keys []string
+	err = d.write(ctx, func(tx *Tx) (err error) {
+		found, done, keys = false, user.Revoked{}, nil
+		switch {
+		case c.Delete:
+			found, err = changedOne(tx.exec(`DELETE FROM users WHERE username = $1`, c.Username))
+		case c.Reserved:
+			found, err = changedOne(tx.exec(setReservedEnabled, c.Username, flag(false)))
+		default:
+			found, err = changedOne(tx.exec(`UPDATE users SET enabled = $2 WHERE username = $1`, c.Username, flag(false)))
+		}
+		if err != nil || !found && !c.Delete {
+			return err
+		}
+		if c.APIKeys {
+			for _, w := range where(apikey.Selector{Username: c.Username, Realm: c.Realm}) {
+				w.add("invalidated_at IS NULL")
+				if c.RESTOnly {
+					w.add("type = %s", string(apikey.REST))
+				}
+				if err := tx.texts(&keys, `SELECT id`+fromKeys+w.String(), w.args...); err != nil {
+					return err
+				}
+			}
+			if err := tx.invalidate(keys, c.At); err != nil {
+				return err
+			}
+			done.APIKeys = len(keys)
+		}
+		if len(keys) > 0 {
+			tx.committed(func() { c.Ended.Keys(keys) })
+		}
+		if !c.Tokens {
+			return nil
+		}
+		w := (&condition{}).add(liveToken, c.At.UnixMilli(), c.TokensCreatedFrom.UnixMilli()).
+			add("username = %s", c.Username).add("realm = %s", c.Realm)
+		rows, err := tx.queryOnce(selectHalves+w.String(), w.args...)
+		if err != nil {
+			return err
+		}
+		halves, err := tx.switchOff(rows, c.At, func(hashes []secret.TokenHash) {
+			if len(hashes) > 0 {
+				c.Ended.Tokens(hashes)
+			}
+		})
+		done.Tokens = halves.Now
+		return err
+	})
+	if err != nil {
+		return false, user.Revoked{}, err
+	}
+	return found, done, nil
+}

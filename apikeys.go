@@ -43,9 +43,11 @@ func (r CreateAPIKeyRequest) MarshalJSON() ([]byte, error) {
 type GrantAPIKeyRequest struct {
 	Username    string
 	Password    string
-	AccessToken string
-	RunAs       string // the key is for this user instead, whom that credential may run as
-	APIKey      CreateAPIKeyRequest
+	AccessToken string // of this server, or a token of a realm of JSON Web Tokens
+	// ClientSecret is what clients say beside such a token, where its realm wants it.
+	ClientSecret string
+	RunAs        string // the key is for this user instead, whom that credential may run as
+	APIKey       CreateAPIKeyRequest
 }
 
 // MarshalJSON adds the type of the grant.
@@ -54,20 +56,34 @@ func (r GrantAPIKeyRequest) MarshalJSON() ([]byte, error) {
 	if r.AccessToken != "" {
 		kind = "access_token"
 	}
+	var client *clientAuthentication
+	if r.ClientSecret != "" {
+		client = &clientAuthentication{sharedSecret, r.ClientSecret}
+	}
 	return json.Marshal(struct {
-		Type        string              `json:"grant_type"`
-		Username    string              `json:"username,omitempty"`
-		Password    string              `json:"password,omitempty"`
-		AccessToken string              `json:"access_token,omitempty"`
-		RunAs       string              `json:"run_as,omitempty"`
-		APIKey      CreateAPIKeyRequest `json:"api_key"`
-	}{kind, r.Username, r.Password, r.AccessToken, r.RunAs, r.APIKey})
+		Type        string                `json:"grant_type"`
+		Username    string                `json:"username,omitempty"`
+		Password    string                `json:"password,omitempty"`
+		AccessToken string                `json:"access_token,omitempty"`
+		Client      *clientAuthentication `json:"client_authentication,omitempty"`
+		RunAs       string                `json:"run_as,omitempty"`
+		APIKey      CreateAPIKeyRequest   `json:"api_key"`
+	}{kind, r.Username, r.Password, r.AccessToken, client, r.RunAs, r.APIKey})
 }
+
+// clientAuthentication is how a client proves itself beside a JSON Web Token.
+type clientAuthentication struct {
+	Scheme string `json:"scheme"`
+	Value  string `json:"value"`
+}
+
+const sharedSecret = "SharedSecret"
 
 func (r GrantAPIKeyRequest) hidden() any {
 	type plain GrantAPIKeyRequest
 	hide(&r.Password)
 	hide(&r.AccessToken)
+	hide(&r.ClientSecret)
 	return plain(r)
 }
 

@@ -177,6 +177,9 @@ func (c *Client) setHeaders(req *http.Request) {
 	if c.credential.header != nil {
 		set("Authorization", *c.credential.header)
 	}
+	if c.credential.client != nil {
+		set("ES-Client-Authentication", *c.credential.client)
+	}
 	set("es-security-runas-user", c.runAs)
 	set("X-Opaque-Id", c.opaqueID)
 	set("User-Agent", c.userAgent)

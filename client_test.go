@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -117,6 +118,10 @@ func TestRequestsAsTheyAreSent(t *testing.T) {
 			_, err := base.GrantAPIKey(ctx, latchkey.GrantAPIKeyRequest{AccessToken: "t", APIKey: latchkey.CreateAPIKeyRequest{Name: "n"}})
 			return err
 		}, `POST /below/_security/api_key/grant {"grant_type":"access_token","access_token":"t","api_key":{"name":"n"}}`},
+		{"a grant by a JSON Web Token", func() error {
+			_, err := base.GrantAPIKey(ctx, latchkey.GrantAPIKeyRequest{AccessToken: "a.b.c", ClientSecret: "s", APIKey: latchkey.CreateAPIKeyRequest{Name: "n"}})
+			return err
+		}, `POST /below/_security/api_key/grant {"grant_type":"access_token","access_token":"a.b.c","client_authentication":{"scheme":"SharedSecret","value":"s"},"api_key":{"name":"n"}}`},
 		{"all keys", func() error { _, err := base.GetAPIKeys(ctx, latchkey.GetAPIKeysRequest{}); return err }, "GET /below/_security/api_key "},
 		{"some keys", func() error {
 			_, err := base.GetAPIKeys(ctx, latchkey.GetAPIKeysRequest{Name: "a b*", Owner: true, ActiveOnly: true, WithLimitedBy: true})
@@ -173,6 +178,49 @@ func TestRequestsAsTheyAreSent(t *testing.T) {
 		{"the own password", func() error {
 			return base.ChangePassword(ctx, "", latchkey.ChangePasswordRequest{Password: "p"})
 		}, `PUT /below/_security/user/_password {"password":"p"}`},
+		{"a user with all that is held", func() error {
+			_, err := base.DeleteUserAndRevoke(ctx, "u", latchkey.Revoke{Tokens: true, APIKeys: true})
+			return readable(err)
+		}, "DELETE /below/_security/user/u?invalidate_api_keys=true&invalidate_tokens=true "},
+		{"a user alone", func() error { _, err := base.DeleteUser(ctx, "u"); return err }, "DELETE /below/_security/user/u "},
+		{"no keys of a user", func() error {
+			_, err := base.DisableUserAndRevoke(ctx, "u", latchkey.Revoke{APIKeys: true})
+			return readable(err)
+		}, "PUT /below/_security/user/u/_disable?invalidate_api_keys=true "},
+		{"the user alone", func() error { return base.DisableUser(ctx, "u") }, "PUT /below/_security/user/u/_disable "},
+		{"a search", func() error {
+			_, err := base.QueryUsers(ctx, latchkey.Query{Query: json.RawMessage(`{"match_all":{}}`), From: 1, Sort: []any{"username"}})
+			return err
+		}, `POST /below/_security/_query/user {"query":{"match_all":{}},"from":1,"sort":["username"]}`},
+		{"a search with profiles", func() error { _, err := base.QueryUsersWithProfiles(ctx, latchkey.Query{}); return err },
+			"POST /below/_security/_query/user?with_profile_uid=true {}"},
+		{"a search of roles", func() error { _, err := base.QueryRoles(ctx, latchkey.Query{}); return err }, "POST /below/_security/_query/role {}"},
+		{"many roles", func() error {
+			_, err := base.PutRoles(ctx, map[string]latchkey.Role{"r": {RunAs: []string{"x"}}})
+			return err
+		}, `POST /below/_security/role {"roles":{"r":{"run_as":["x"]}}}`},
+		{"many roles less", func() error { _, err := base.DeleteRoles(ctx, "a", "b"); return err }, `DELETE /below/_security/role {"names":["a","b"]}`},
+		{"a profile by password", func() error {
+			_, err := base.ActivateProfile(ctx, latchkey.ActivateProfileRequest{GrantType: "password", Username: "u", Password: "p"})
+			return err
+		}, `POST /below/_security/profile/_activate {"grant_type":"password","username":"u","password":"p"}`},
+		{"some profiles", func() error { _, err := base.GetProfiles(ctx, []string{"a", "b"}, "x", "y"); return err },
+			"GET /below/_security/profile/a,b?data=x%2Cy "},
+		{"a profile as it was", func() error {
+			return base.UpdateProfile(ctx, "a", latchkey.UpdateProfileRequest{Data: json.RawMessage(`{"x":1}`), If: &latchkey.ProfileVersion{SeqNo: 3, PrimaryTerm: 1}})
+		}, `PUT /below/_security/profile/a/_data?if_primary_term=1&if_seq_no=3 {"data":{"x":1}}`},
+		{"no more of a profile", func() error { return base.DisableProfile(ctx, "a") }, "PUT /below/_security/profile/a/_disable "},
+		{"profiles by name", func() error {
+			_, err := base.SuggestProfiles(ctx, latchkey.SuggestProfilesRequest{Name: "jo", Hint: &latchkey.ProfileHint{Labels: map[string][]string{"a": {"b"}}}})
+			return err
+		}, `POST /below/_security/profile/_suggest {"name":"jo","hint":{"labels":{"a":["b"]}}}`},
+		{"profiles by privilege", func() error {
+			_, err := base.ProfilesWithPrivileges(ctx, []string{"a"}, latchkey.HasPrivilegesRequest{Cluster: []string{"all"}})
+			return err
+		}, `POST /below/_security/profile/_has_privileges {"uids":["a"],"privileges":{"cluster":["all"]}}`},
+		{"settings", func() error {
+			return base.UpdateSecuritySettings(ctx, map[string]json.RawMessage{"security": json.RawMessage(`{"index.number_of_replicas":1}`)})
+		}, `PUT /below/_security/settings {"security":{"index.number_of_replicas":1}}`},
 		{"several names", func() error { _, err := base.ClearRoleCache(ctx, "a", "b"); return err }, "POST /below/_security/role/a,b/_clear_cache "},
 		{"all caches", func() error { _, err := base.ClearAPIKeyCache(ctx); return err }, "POST /below/_security/api_key/%2A/_clear_cache "},
 		{"users of a realm", func() error { _, err := base.ClearRealmCache(ctx, []string{"r"}, "u", "v"); return err },
@@ -196,6 +244,14 @@ func TestRequestsAsTheyAreSent(t *testing.T) {
 	}
 }
 
+// readable lets an answer pass that is that of another call.
+func readable(err error) error {
+	if _, ok := errors.AsType[*latchkey.UnreadableError](err); ok {
+		return nil
+	}
+	return err
+}
+
 func TestArgumentsThatAreRefused(t *testing.T) {
 	client := newFake(t, func(r *http.Request) (*http.Response, error) {
 		t.Errorf("%s %s was sent", r.Method, r.URL)
@@ -210,7 +266,13 @@ func TestArgumentsThatAreRefused(t *testing.T) {
 		"a role without a name":       func() error { _, err := client.PutRole(ctx, "", latchkey.Role{}); return err },
 		"a role without a name, gone": func() error { _, err := client.DeleteRole(ctx, ""); return err },
 		"a list with an empty role":   func() error { _, err := client.GetRoles(ctx, ""); return err },
-		"a cache without a name":      func() error { _, err := client.ClearAPIKeyCache(ctx, ""); return err },
+		"a mapping without a name": func() error {
+			_, err := client.PutRoleMapping(ctx, "", latchkey.RoleMapping{Rules: json.RawMessage(`{"all":[]}`)})
+			return err
+		},
+		"a mapping without a name, gone": func() error { _, err := client.DeleteRoleMapping(ctx, ""); return err },
+		"a list with an empty mapping":   func() error { _, err := client.GetRoleMappings(ctx, ""); return err },
+		"a cache without a name":         func() error { _, err := client.ClearAPIKeyCache(ctx, ""); return err },
 		"a key of the past": func() error {
 			_, err := client.CreateAPIKey(ctx, latchkey.CreateAPIKeyRequest{Expiration: -1})
 			return err
@@ -234,6 +296,11 @@ func TestArgumentsThatAreRefused(t *testing.T) {
 		"a selection of no refresh token": func() error { _, err := client.InvalidateTokens(ctx, latchkey.RefreshToken("")); return err },
 		"a selection from nowhere":        func() error { _, err := client.InvalidateTokens(ctx, latchkey.TokenSelection{}); return err },
 		"a credential that is none":       func() error { _, err := client.As(latchkey.EncodedKey("a b")).Info(ctx); return err },
+		"a deletion that revokes nothing": func() error { _, err := client.DeleteUserAndRevoke(ctx, "u", latchkey.Revoke{}); return err },
+		"a deletion of nobody":            func() error { _, err := client.DeleteUserAndRevoke(ctx, "", latchkey.Revoke{Tokens: true}); return err },
+		"a switch that revokes nothing":   func() error { _, err := client.DisableUserAndRevoke(ctx, "u", latchkey.Revoke{}); return err },
+		"a profile of nobody":             func() error { _, err := client.GetProfiles(ctx, nil); return err },
+		"a profile without a uid":         func() error { return client.UpdateProfile(ctx, "", latchkey.UpdateProfileRequest{}) },
 		"a run-as that cannot be sent":    func() error { _, err := client.RunAs("a\r\nX: b").Info(ctx); return err },
 	} {
 		if err := do(); err == nil || form(err) != "" {
@@ -294,6 +361,7 @@ func TestSecretsDoNotPrint(t *testing.T) {
 		"a pointer to a new key":    &latchkey.CreateAPIKeyResponse{ID: "i", APIKey: secret, Encoded: secret},
 		"a grant":                   latchkey.GrantAPIKeyRequest{Username: "u", Password: secret, AccessToken: secret},
 		"a user":                    latchkey.PutUserRequest{Password: secret, PasswordHash: secret},
+		"an activation":             latchkey.ActivateProfileRequest{GrantType: "password", Password: secret, AccessToken: secret},
 		"a password":                latchkey.ChangePasswordRequest{Password: secret, PasswordHash: secret},
 		"a token by password":       latchkey.PasswordGrant("u", secret),
 		"a refresh":                 latchkey.RefreshGrant(secret),

@@ -13,6 +13,7 @@ type Credential struct {
 	// header is the Authorization header. It is behind a pointer since fmt does
 	// not ask the fields of other structs how they want to be printed.
 	header  *string
+	client  *string // the header by which a client proves itself beside a token, if any
 	kind    string
 	problem string
 }
@@ -35,6 +36,20 @@ func KeyPair(id, secret string) Credential {
 
 // Bearer is an access token.
 func Bearer(token string) Credential { return newCredential("Bearer", token) }
+
+// SignedToken is a token of a realm of JSON Web Tokens, with what clients have to
+// say beside it; clientSecret is empty where the realm wants nothing.
+func SignedToken(token, clientSecret string) Credential {
+	c := newCredential("Bearer", token)
+	if strings.ContainsFunc(clientSecret, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return Credential{problem: "the secret of the client holds control characters"}
+	}
+	if clientSecret != "" {
+		header := sharedSecret + " " + clientSecret
+		c.client = &header
+	}
+	return c
+}
 
 func newCredential(scheme, value string) Credential {
 	if value == "" || strings.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r == 0x7f }) {

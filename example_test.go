@@ -2,6 +2,7 @@ package latchkey_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log"
@@ -455,6 +456,35 @@ func ExampleClient_PutRole() {
 	// Output:
 	// created: true
 	// 1 [logs-*]
+	// deleted: true
+}
+
+func ExampleClient_PutRoleMapping() {
+	client := newClient()
+	defer client.Close()
+	ctx := context.Background()
+	created, err := client.PutRoleMapping(ctx, "operators", latchkey.RoleMapping{
+		Enabled: true,
+		Roles:   []string{"ops"},
+		Rules:   json.RawMessage(`{"field":{"groups":["cn=ops,dc=example,dc=org"]}}`),
+	})
+	if err != nil {
+		log.Panic(err)
+	}
+	fmt.Println("created:", created)
+	mappings, err := client.GetRoleMappings(ctx, "operators", "no-such-mapping")
+	if err != nil {
+		log.Panic(err)
+	}
+	fmt.Println(len(mappings), mappings["operators"].Roles, string(mappings["operators"].Rules))
+	found, err := client.DeleteRoleMapping(ctx, "operators")
+	if err != nil {
+		log.Panic(err)
+	}
+	fmt.Println("deleted:", found)
+	// Output:
+	// created: true
+	// 1 [ops] {"field":{"groups":"cn=ops,dc=example,dc=org"}}
 	// deleted: true
 }
 

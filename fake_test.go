@@ -2,6 +2,7 @@ package latchkey_test
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"net/http"
 	"strings"
@@ -54,6 +55,10 @@ func newFake(t testing.TB, f transport, options ...latchkey.Option) *latchkey.Cl
 
 // everyCall makes each call of the client once, and returns its error.
 var everyCall = map[string]func(ctx context.Context, c *latchkey.Client) error{
+	"DelegatePKI": func(ctx context.Context, c *latchkey.Client) error {
+		_, err := c.DelegatePKI(ctx, nil)
+		return err
+	},
 	"Info":         func(ctx context.Context, c *latchkey.Client) error { _, err := c.Info(ctx); return err },
 	"Ping":         func(ctx context.Context, c *latchkey.Client) error { return c.Ping(ctx) },
 	"Authenticate": func(ctx context.Context, c *latchkey.Client) error { _, err := c.Authenticate(ctx); return err },
@@ -111,10 +116,34 @@ var everyCall = map[string]func(ctx context.Context, c *latchkey.Client) error{
 	},
 	"GetRoles":   func(ctx context.Context, c *latchkey.Client) error { _, err := c.GetRoles(ctx, "r"); return err },
 	"DeleteRole": func(ctx context.Context, c *latchkey.Client) error { _, err := c.DeleteRole(ctx, "r"); return err },
+	"PutRoleMapping": func(ctx context.Context, c *latchkey.Client) error {
+		_, err := c.PutRoleMapping(ctx, "m", latchkey.RoleMapping{Roles: []string{"r"}, Rules: json.RawMessage(`{"all":[]}`)})
+		return err
+	},
+	"GetRoleMappings": func(ctx context.Context, c *latchkey.Client) error { _, err := c.GetRoleMappings(ctx, "m"); return err },
+	"DeleteRoleMapping": func(ctx context.Context, c *latchkey.Client) error {
+		_, err := c.DeleteRoleMapping(ctx, "m")
+		return err
+	},
 	"HasPrivileges": func(ctx context.Context, c *latchkey.Client) error {
 		_, err := c.HasPrivileges(ctx, latchkey.HasPrivilegesRequest{Cluster: []string{"all"}})
 		return err
 	},
+	"GetUserPrivileges": func(ctx context.Context, c *latchkey.Client) error { _, err := c.GetUserPrivileges(ctx); return err },
+	"GetBuiltinPrivileges": func(ctx context.Context, c *latchkey.Client) error {
+		_, err := c.GetBuiltinPrivileges(ctx)
+		return err
+	},
+	"PutPrivileges": func(ctx context.Context, c *latchkey.Client) error {
+		_, err := c.PutPrivileges(ctx, map[string]map[string]latchkey.ApplicationPrivilege{"app": {"p": {Actions: []string{"a:*"}}}})
+		return err
+	},
+	"GetPrivileges": func(ctx context.Context, c *latchkey.Client) error { _, err := c.GetPrivileges(ctx, "app"); return err },
+	"DeletePrivileges": func(ctx context.Context, c *latchkey.Client) error {
+		_, err := c.DeletePrivileges(ctx, "app", "p")
+		return err
+	},
+	"ClearPrivilegeCache": func(ctx context.Context, c *latchkey.Client) error { _, err := c.ClearPrivilegeCache(ctx); return err },
 	"GetServiceAccounts": func(ctx context.Context, c *latchkey.Client) error {
 		_, err := c.GetServiceAccounts(ctx, "")
 		return err

@@ -42,7 +42,7 @@ var replayed = []struct {
 	{regexp.MustCompile(`^DELETE /_security/api_key$`), func(ctx context.Context, c *latchkey.Client) (any, error) {
 		return c.InvalidateAPIKeys(ctx, latchkey.Owned())
 	}},
-	{regexp.MustCompile(`^POST /_security/(api_key|realm|role|service/[^/]+/[^/]+/credential/token)/[^/]+/_clear_cache$`), func(ctx context.Context, c *latchkey.Client) (any, error) {
+	{regexp.MustCompile(`^POST /_security/(api_key|realm|role|privilege|service/[^/]+/[^/]+/credential/token)/[^/]+/_clear_cache$`), func(ctx context.Context, c *latchkey.Client) (any, error) {
 		return c.ClearAPIKeyCache(ctx)
 	}},
 	{regexp.MustCompile(`^POST /_security/oauth2/token$`), func(ctx context.Context, c *latchkey.Client) (any, error) {
@@ -54,11 +54,64 @@ var replayed = []struct {
 	{regexp.MustCompile(`^(POST|PUT) /_security/user/([^/]+/)?_password$`), func(ctx context.Context, c *latchkey.Client) (any, error) {
 		return latchkey.EmptyResponse{}, c.ChangePassword(ctx, "", latchkey.ChangePasswordRequest{})
 	}},
-	{regexp.MustCompile(`^(POST|PUT) /_security/user/[^/]+/_(en|dis)able$`), func(ctx context.Context, c *latchkey.Client) (any, error) {
+	{regexp.MustCompile(`^(POST|PUT) /_security/user/[^/]+/_enable$`), func(ctx context.Context, c *latchkey.Client) (any, error) {
 		return latchkey.EmptyResponse{}, c.EnableUser(ctx, "u")
+	}},
+	{regexp.MustCompile(`^(POST|PUT) /_security/user/[^/]+/_disable$`), func(ctx context.Context, c *latchkey.Client) (any, error) {
+		return c.DisableUserAndRevoke(ctx, "u", latchkey.Revoke{APIKeys: true})
+	}},
+	{regexp.MustCompile(`^(GET|POST) /_security/_query/user$`), func(ctx context.Context, c *latchkey.Client) (any, error) {
+		return c.QueryUsers(ctx, latchkey.Query{})
+	}},
+	{regexp.MustCompile(`^(GET|POST) /_security/_query/role$`), func(ctx context.Context, c *latchkey.Client) (any, error) {
+		return c.QueryRoles(ctx, latchkey.Query{})
+	}},
+	{regexp.MustCompile(`^POST /_security/role$`), func(ctx context.Context, c *latchkey.Client) (any, error) { return c.PutRoles(ctx, nil) }},
+	{regexp.MustCompile(`^DELETE /_security/role$`), func(ctx context.Context, c *latchkey.Client) (any, error) { return c.DeleteRoles(ctx) }},
+	{regexp.MustCompile(`^GET /_security/settings$`), func(ctx context.Context, c *latchkey.Client) (any, error) { return c.SecuritySettings(ctx) }},
+	{regexp.MustCompile(`^PUT /_security/settings$`), func(ctx context.Context, c *latchkey.Client) (any, error) {
+		return latchkey.Acknowledged{Acknowledged: true}, c.UpdateSecuritySettings(ctx, nil)
+	}},
+	{regexp.MustCompile(`^GET /_security/stats$`), func(ctx context.Context, c *latchkey.Client) (any, error) { return c.SecurityStats(ctx) }},
+	{regexp.MustCompile(`^GET /_latchkey/leavers$`), func(ctx context.Context, c *latchkey.Client) (any, error) {
+		leavers, err := c.Leavers(ctx)
+		return latchkey.LeaversResponse{Leavers: leavers}, err
+	}},
+	{regexp.MustCompile(`^POST /_security/profile/_activate$`), func(ctx context.Context, c *latchkey.Client) (any, error) {
+		return c.ActivateProfile(ctx, latchkey.ActivateProfileRequest{})
+	}},
+	{regexp.MustCompile(`^(GET|POST) /_security/profile/_suggest$`), func(ctx context.Context, c *latchkey.Client) (any, error) {
+		return c.SuggestProfiles(ctx, latchkey.SuggestProfilesRequest{})
+	}},
+	{regexp.MustCompile(`^(GET|POST) /_security/profile/_has_privileges$`), func(ctx context.Context, c *latchkey.Client) (any, error) {
+		return c.ProfilesWithPrivileges(ctx, nil, latchkey.HasPrivilegesRequest{})
+	}},
+	{regexp.MustCompile(`^GET /_security/profile/[^/]+$`), func(ctx context.Context, c *latchkey.Client) (any, error) {
+		return c.GetProfiles(ctx, []string{"u"})
+	}},
+	{regexp.MustCompile(`^(POST|PUT) /_security/profile/[^/]+/_data$`), func(ctx context.Context, c *latchkey.Client) (any, error) {
+		return latchkey.Acknowledged{Acknowledged: true}, c.UpdateProfile(ctx, "u", latchkey.UpdateProfileRequest{})
+	}},
+	{regexp.MustCompile(`^(POST|PUT) /_security/profile/[^/]+/_(en|dis)able$`), func(ctx context.Context, c *latchkey.Client) (any, error) {
+		return latchkey.Acknowledged{Acknowledged: true}, c.EnableProfile(ctx, "u")
 	}},
 	{regexp.MustCompile(`^(GET|POST) /_security/user/([^/]+/)?_has_privileges$`), func(ctx context.Context, c *latchkey.Client) (any, error) {
 		return c.HasPrivileges(ctx, latchkey.HasPrivilegesRequest{})
+	}},
+	{regexp.MustCompile(`^GET /_security/user/_privileges$`), func(ctx context.Context, c *latchkey.Client) (any, error) {
+		return c.GetUserPrivileges(ctx)
+	}},
+	{regexp.MustCompile(`^GET /_security/privilege/_builtin$`), func(ctx context.Context, c *latchkey.Client) (any, error) {
+		return c.GetBuiltinPrivileges(ctx)
+	}},
+	{regexp.MustCompile(`^(POST|PUT) /_security/privilege$`), func(ctx context.Context, c *latchkey.Client) (any, error) {
+		return c.PutPrivileges(ctx, nil)
+	}},
+	{regexp.MustCompile(`^GET /_security/privilege(/[^/]*){0,2}$`), func(ctx context.Context, c *latchkey.Client) (any, error) {
+		return c.GetPrivileges(ctx, "")
+	}},
+	{regexp.MustCompile(`^DELETE /_security/privilege/[^/]+/[^/]+$`), func(ctx context.Context, c *latchkey.Client) (any, error) {
+		return c.DeletePrivileges(ctx, "app", "p")
 	}},
 	{regexp.MustCompile(`^(POST|PUT) /_security/user/[^/]+$`), func(ctx context.Context, c *latchkey.Client) (any, error) {
 		created, err := c.PutUser(ctx, "u", latchkey.PutUserRequest{})
@@ -66,8 +119,7 @@ var replayed = []struct {
 	}},
 	{regexp.MustCompile(`^GET /_security/user(/[^/]+)?$`), func(ctx context.Context, c *latchkey.Client) (any, error) { return c.GetUsers(ctx) }},
 	{regexp.MustCompile(`^DELETE /_security/user/[^/]+$`), func(ctx context.Context, c *latchkey.Client) (any, error) {
-		found, err := c.DeleteUser(ctx, "u")
-		return latchkey.FoundResponse{Found: found}, err
+		return c.DeleteUserAndRevoke(ctx, "u", latchkey.Revoke{Tokens: true})
 	}},
 	{regexp.MustCompile(`^(POST|PUT) /_security/role/[^/]+$`), func(ctx context.Context, c *latchkey.Client) (any, error) {
 		created, err := c.PutRole(ctx, "r", latchkey.Role{})
@@ -238,7 +290,7 @@ func plain(member string, v any) any {
 			return v
 		}
 		switch member {
-		case "creation", "expiration", "invalidation":
+		case "creation", "expiration", "invalidation", "last_synchronized", "took":
 			return 1700000000000
 		case "metadata", "role_descriptors":
 			return map[string]any{}

@@ -101,3 +101,44 @@ func (c *Client) DeleteRole(ctx context.Context, name string) (found bool, err e
 	got, err := call[FoundResponse](ctx, c, request{method: http.MethodDelete, path: under(rolesPath, name), mayMiss: true})
 	return got.Found, err
 }
+
+// BulkRolesResponse is the answer to changes of many roles: names by what became
+// of them.
+type BulkRolesResponse struct {
+	Created  []string    `json:"created,omitempty"`
+	Updated  []string    `json:"updated,omitempty"`
+	Noop     []string    `json:"noop,omitempty"` // put, and the same as before
+	Deleted  []string    `json:"deleted,omitempty"`
+	NotFound []string    `json:"not_found,omitempty"`
+	Errors   *BulkErrors `json:"errors,omitempty"`
+}
+
+// BulkErrors says which parts of a call failed, and why.
+type BulkErrors struct {
+	Count   int                     `json:"count"`
+	Details map[string]ErrorDetails `json:"details"`
+}
+
+// PutRoles makes or replaces many roles. It succeeds also where some of them, or
+// all, are refused: see Errors.
+func (c *Client) PutRoles(ctx context.Context, roles map[string]Role) (BulkRolesResponse, error) {
+	body := struct {
+		Roles map[string]Role `json:"roles"`
+	}{roles}
+	if roles == nil {
+		body.Roles = map[string]Role{}
+	}
+	return call[BulkRolesResponse](ctx, c, request{method: http.MethodPost, path: rolesPath, body: body})
+}
+
+// DeleteRoles deletes many roles. It succeeds also where some of them, or all,
+// cannot be deleted: see Errors.
+func (c *Client) DeleteRoles(ctx context.Context, names ...string) (BulkRolesResponse, error) {
+	body := struct {
+		Names []string `json:"names"`
+	}{names}
+	if names == nil {
+		body.Names = []string{}
+	}
+	return call[BulkRolesResponse](ctx, c, request{method: http.MethodDelete, path: rolesPath, body: body})
+}

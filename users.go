@@ -3,9 +3,11 @@ package latchkey
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 )
 
 // User is a user as GET /_security/user shows it. Passwords never appear.
@@ -16,6 +18,8 @@ type User struct {
 	Email    *string         `json:"email"`
 	Metadata json.RawMessage `json:"metadata"` // an object
 	Enabled  bool            `json:"enabled"`
+	// ProfileUID is the profile of the user, if it was asked for and there is one.
+	ProfileUID string `json:"profile_uid,omitempty"`
 }
 
 // GetUsersResponse is the answer to GET /_security/user: users by name. Where
@@ -80,6 +84,19 @@ type FoundResponse struct {
 	Found bool `json:"found"`
 }
 
+// RevokedCredentials counts what a user lost together with the account: as far as
+// it was to be revoked.
+type RevokedCredentials struct {
+	Tokens  *int `json:"invalidated_tokens,omitempty"` // halves: an access and a refresh token are two
+	APIKeys *int `json:"invalidated_api_keys,omitempty"`
+}
+
+// DeleteUserResponse is the answer to a deletion that revokes credentials, too.
+type DeleteUserResponse struct {
+	Found bool `json:"found"`
+	RevokedCredentials
+}
+
 // EmptyResponse is the answer of calls that have nothing to say but that they succeeded.
 type EmptyResponse struct{}
 
@@ -112,7 +129,8 @@ func (c *Client) GetUsers(ctx context.Context, usernames ...string) (GetUsersRes
 	return call[GetUsersResponse](ctx, c, r)
 }
 
-// DeleteUser reports whether there was such a user. API keys of the user go on working.
+// DeleteUser reports whether there was such a user. API keys of the user go on
+// working; see [Client.DeleteUserAndRevoke].
 func (c *Client) DeleteUser(ctx context.Context, username string) (found bool, err error) {
 	if err := needName("username", username); err != nil {
 		return false, err
@@ -137,9 +155,53 @@ func (c *Client) EnableUser(ctx context.Context, username string) error {
 	return c.switchUser(ctx, username, "/_enable")
 }
 
-// DisableUser keeps a user from logging in. API keys of the user go on working.
+// DisableUser keeps a user from logging in. API keys of the user go on working; see
+// [Client.DisableUserAndRevoke].
 func (c *Client) DisableUser(ctx context.Context, username string) error {
 	return c.switchUser(ctx, username, "/_disable")
+}
+
+// Revoke chooses what a user loses together with the account. It is an addition of
+// latchkey: other servers refuse it.
+type Revoke struct{ Tokens, APIKeys bool }
+
+func (r Revoke) query() (url.Values, error) {
+	if !r.Tokens && !r.APIKeys {
+		return nil, errors.New("latchkey: nothing is chosen to be revoked")
+	}
+	q := url.Values{}
+	if r.Tokens {
+		q.Set("invalidate_tokens", "true")
+	}
+	if r.APIKeys {
+		q.Set("invalidate_api_keys", "true")
+	}
+	return q, nil
+}
+
+// DeleteUserAndRevoke deletes a user and, in the same act, invalidates what the user
+// holds. It does the latter also for a user who is gone already.
+func (c *Client) DeleteUserAndRevoke(ctx context.Context, username string, revoke Revoke) (DeleteUserResponse, error) {
+	if err := needName("username", username); err != nil {
+		return DeleteUserResponse{}, err
+	}
+	query, err := revoke.query()
+	if err != nil {
+		return DeleteUserResponse{}, err
+	}
+	return call[DeleteUserResponse](ctx, c, request{method: http.MethodDelete, path: under(usersPath, username), query: query, mayMiss: true})
+}
+
+// DisableUserAndRevoke disables a user and, in the same act, invalidates what the user holds.
+func (c *Client) DisableUserAndRevoke(ctx context.Context, username string, revoke Revoke) (RevokedCredentials, error) {
+	if err := needName("username", username); err != nil {
+		return RevokedCredentials{}, err
+	}
+	query, err := revoke.query()
+	if err != nil {
+		return RevokedCredentials{}, err
+	}
+	return call[RevokedCredentials](ctx, c, request{method: http.MethodPut, path: under(usersPath, username) + "/_disable", query: query})
 }
 
 func (c *Client) switchUser(ctx context.Context, username, act string) error {

@@ -5,6 +5,7 @@ package authn
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/base64"
 	"errors"
 	"net/http"
@@ -37,6 +38,21 @@ type ServiceTokens interface {
 	Verify(ctx context.Context, text string) (c *access.Caller, mine bool, err error)
 }
 
+// Signed knows the realms of tokens that others have signed.
+type Signed interface {
+	// AuthenticateBearer returns who a token is about, without permissions.
+	// clientSecret is what the client says to prove itself, "" if nothing. A text
+	// that no realm takes for one of its tokens is not mine.
+	AuthenticateBearer(ctx context.Context, token, clientSecret string) (s access.Subject, mine bool, err error)
+}
+
+// Certificates knows the realms of certificates.
+type Certificates interface {
+	// AuthenticateCertificate returns whose chain of certificates it is, without
+	// permissions; fault.NotFound if it is nobody's.
+	AuthenticateCertificate(ctx context.Context, chain []*x509.Certificate) (access.Subject, error)
+}
+
 // Users knows the users of the realm chain.
 type Users interface {
 	// Authenticate returns who holds a password, without permissions, or fault.Unauthenticated.
@@ -56,6 +72,8 @@ type Authenticator struct {
 	APIKeys       APIKeys // nil: API keys are switched off, and their headers count for nothing
 	Tokens        Tokens  // nil: access tokens are switched off, and none is valid
 	ServiceTokens ServiceTokens
+	Signed        Signed        // nil: there is no realm of signed tokens
+	Certificates  Certificates  // nil: there is no realm of certificates
 	Tickets       token.Tickets // nil: there is no Kerberos realm, and its scheme is not known
 	Users         Users
 	Roles         Roles
@@ -68,12 +86,14 @@ type Authenticator struct {
 	Challenge bool
 }
 
-// Authenticate returns who sends a request with the given headers. A refusal is
+// Authenticate returns who sends a request with the given headers. shown is the
+// chain of certificates that the TLS layer has verified, if there is one: it
+// counts where the headers hold no credential. A refusal is
 // fault.Unauthenticated; uri is named in it. A run-as target that does not
 // exist is no refusal: the caller says so, and every authorization fails. Who
 // cannot run as anybody stays who they are.
-func (a *Authenticator) Authenticate(ctx context.Context, h http.Header, uri string) (*access.Caller, error) {
-	caller, err := a.credential(ctx, first(h["Authorization"]), uri)
+func (a *Authenticator) Authenticate(ctx context.Context, h http.Header, shown []*x509.Certificate, uri string) (*access.Caller, error) {
+	caller, err := a.credential(ctx, first(h["Authorization"]), h, shown, uri)
 	if err != nil || !a.RunAs || caller.IgnoresRunAs() {
 		return caller, err
 	}
@@ -91,12 +111,12 @@ func first(values []string) string {
 	return values[0]
 }
 
-func (a *Authenticator) credential(ctx context.Context, header, uri string) (*access.Caller, error) {
+func (a *Authenticator) credential(ctx context.Context, header string, h http.Header, shown []*x509.Certificate, uri string) (*access.Caller, error) {
 	scheme, value, _ := strings.Cut(header, " ")
 	switch {
 	case value == "":
 	case strings.EqualFold(scheme, "Bearer"):
-		return a.bearer(ctx, value)
+		return a.bearer(ctx, value, h)
 	case strings.EqualFold(scheme, "ApiKey") && a.APIKeys != nil:
 		return a.apiKey(ctx, value)
 	case strings.EqualFold(scheme, "ApiKey"):
@@ -106,7 +126,28 @@ func (a *Authenticator) credential(ctx context.Context, header, uri string) (*ac
 	case strings.EqualFold(scheme, "Negotiate") && a.Tickets != nil:
 		return a.negotiate(ctx, value, uri)
 	}
-	return a.anonymous(ctx, uri)
+	if a.Certificates != nil && len(shown) > 0 {
+		c, err := a.certificate(ctx, shown, uri)
+		if fault.KindOf(err) != fault.NotFound {
+			return c, err
+		}
+	}
+	return a.anonymous(ctx, uri) // also for who shows a certificate that is nobody's: proxies do
+}
+
+// certificate returns whose certificate was shown; fault.NotFound if it is nobody's.
+func (a *Authenticator) certificate(ctx context.Context, shown []*x509.Certificate, uri string) (*access.Caller, error) {
+	u, err := a.Certificates.AuthenticateCertificate(ctx, shown)
+	if fault.KindOf(err) == fault.Unauthenticated {
+		return nil, fault.Wrap(err, fault.Unauthenticated, "unable to authenticate for REST request [%s] with the given certificate", uri)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if u.Permissions, err = a.Roles.Permissions(ctx, u.Roles); err != nil {
+		return nil, err
+	}
+	return &access.Caller{Subject: u, Type: access.ByRealm}, nil
 }
 
 func missing(uri string) error {
@@ -125,16 +166,62 @@ func (a *Authenticator) anonymous(ctx context.Context, uri string) (*access.Call
 	return c, nil
 }
 
-func (a *Authenticator) bearer(ctx context.Context, value string) (*access.Caller, error) {
-	if a.ServiceTokens != nil {
-		if c, mine, err := a.ServiceTokens.Verify(ctx, value); mine {
+func (a *Authenticator) bearer(ctx context.Context, value string, h http.Header) (*access.Caller, error) {
+	if a.Signed != nil && strings.IndexByte(value, '.') >= 0 { // no token of our own has a dot
+		if c, mine, err := a.signed(ctx, value, clientSecret(h)); mine {
 			return c, err
 		}
 	}
-	if a.Tokens == nil {
+	return Bearers{a.ServiceTokens, a.Tokens}.Verify(ctx, value)
+}
+
+// Bearers are the tokens of our own making that a Bearer header may hold. Either
+// kind may be nil.
+type Bearers struct {
+	Services ServiceTokens
+	Tokens   Tokens
+}
+
+// Verify returns the caller that holds a token of either kind, or fault.Unauthenticated.
+func (b Bearers) Verify(ctx context.Context, value string) (*access.Caller, error) {
+	if b.Services != nil {
+		if c, mine, err := b.Services.Verify(ctx, value); mine {
+			if err != nil {
+				return nil, err
+			}
+			return c, nil
+		}
+	}
+	if b.Tokens == nil {
 		return nil, refused("oauth2 token: invalid token")
 	}
-	return a.Tokens.Verify(ctx, value)
+	return b.Tokens.Verify(ctx, value)
+}
+
+// signed judges a token that somebody else has signed. What is wrong with it is
+// for the log of its realm: a refusal is that of any text.
+func (a *Authenticator) signed(ctx context.Context, value, secret string) (c *access.Caller, mine bool, err error) {
+	u, mine, err := a.Signed.AuthenticateBearer(ctx, value, secret)
+	if fault.KindOf(err) == fault.Unauthenticated {
+		err = refused("oauth2 token: invalid token")
+	}
+	if err != nil || !mine {
+		return nil, mine, err
+	}
+	if u.Permissions, err = a.Roles.Permissions(ctx, u.Roles); err != nil {
+		return nil, true, err
+	}
+	return &access.Caller{Subject: u, Type: access.ByRealm}, true, nil
+}
+
+// clientSecret is what a client says to prove itself beside a signed token
+// (spec/http.md 12.1).
+func clientSecret(h http.Header) string {
+	scheme, value, _ := strings.Cut(first(h["Es-Client-Authentication"]), " ")
+	if !strings.EqualFold(scheme, "SharedSecret") {
+		return ""
+	}
+	return value
 }
 
 func refused(detail string) error {

@@ -135,7 +135,7 @@ func TestAuthenticate(t *testing.T) {
 	a := &Authenticator{APIKeys: rooms{}, Tokens: tokens{}, ServiceTokens: serviceTokens{}, Users: rooms{}, Roles: rooms{}, RunAs: true}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			c, err := a.Authenticate(t.Context(), http.Header{"Authorization": {tt.header}}, "/x?y=1")
+			c, err := a.Authenticate(t.Context(), http.Header{"Authorization": {tt.header}}, nil, "/x?y=1")
 			if tt.user != "" {
 				if err != nil || c.Username != tt.user {
 					t.Errorf("Authenticate = %+v, %v; want %s", c, err, tt.user)
@@ -170,7 +170,7 @@ func TestRunAs(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			a := &Authenticator{APIKeys: rooms{}, Users: rooms{}, Roles: rooms{}, RunAs: !tt.off}
 			h := http.Header{"Authorization": {"Basic " + b64(tt.by+":pa:ss")}, "Es-Security-Runas-User": {tt.target}}
-			c, err := a.Authenticate(t.Context(), h, "/")
+			c, err := a.Authenticate(t.Context(), h, nil, "/")
 			if tt.refused {
 				if fault.KindOf(err) != fault.Unauthenticated {
 					t.Errorf("Authenticate = %+v, %v; want Unauthenticated", c, err)
@@ -195,7 +195,7 @@ func TestRunAsIsIgnored(t *testing.T) {
 		"Bearer AAEAAWright": "elastic/x", // HT-45 ID-17
 		"":                   "_anonymous",
 	} {
-		c, err := a.Authenticate(t.Context(), http.Header{"Authorization": {header}, "Es-Security-Runas-User": {"target"}}, "/")
+		c, err := a.Authenticate(t.Context(), http.Header{"Authorization": {header}, "Es-Security-Runas-User": {"target"}}, nil, "/")
 		if err != nil || c.Username != want {
 			t.Errorf("Authenticate(%q) = %+v, %v; want %s", header, c, err, want)
 		}
@@ -207,13 +207,13 @@ func TestAnonymous(t *testing.T) {
 	nobody := access.Subject{Username: "_anonymous", Realm: access.AnonymousRealm, Roles: []string{"runner"}}
 	a := &Authenticator{Tokens: tokens{}, Users: rooms{}, Roles: rooms{}, Anonymous: &nobody}
 	for _, header := range []string{"", "Basic", "Bearer ", "Digest abc"} {
-		c, err := a.Authenticate(t.Context(), http.Header{"Authorization": {header}}, "/")
+		c, err := a.Authenticate(t.Context(), http.Header{"Authorization": {header}}, nil, "/")
 		if err != nil || c.Username != "_anonymous" || c.Type != access.ByAnonymous || !c.Permissions.MayRunAs("x") {
 			t.Errorf("Authenticate(%q) = %+v, %v; want the anonymous user with the permissions of the roles", header, c, err)
 		}
 	}
 	for _, header := range []string{"Basic " + b64("u:no"), "Basic !", "Bearer abc", "ApiKey " + b64("k:s:1")} { // API keys are switched off
-		if c, err := a.Authenticate(t.Context(), http.Header{"Authorization": {header}}, "/"); fault.KindOf(err) != fault.Unauthenticated {
+		if c, err := a.Authenticate(t.Context(), http.Header{"Authorization": {header}}, nil, "/"); fault.KindOf(err) != fault.Unauthenticated {
 			t.Errorf("Authenticate(%q) = %+v, %v; want Unauthenticated", header, c, err)
 		}
 	}
@@ -221,7 +221,7 @@ func TestAnonymous(t *testing.T) {
 
 func TestTokensSwitchedOff(t *testing.T) {
 	a := &Authenticator{Users: rooms{}, Roles: rooms{}}
-	_, err := a.Authenticate(t.Context(), http.Header{"Authorization": {"Bearer t:u"}}, "/")
+	_, err := a.Authenticate(t.Context(), http.Header{"Authorization": {"Bearer t:u"}}, nil, "/")
 	if f, ok := errors.AsType[*fault.Error](err); !ok || f.Kind != fault.Unauthenticated || f.Detail != "oauth2 token: invalid token" {
 		t.Errorf("Authenticate = %#v; want the refusal of an unknown token", err)
 	}
@@ -232,7 +232,7 @@ func TestStoreAway(t *testing.T) {
 	down := rooms{fault.New(fault.Unavailable, "the store is not available")}
 	a := &Authenticator{APIKeys: down, Tokens: tokens(down), Users: down, Roles: down}
 	for _, header := range []string{"ApiKey " + b64("k:s:1"), "Basic " + b64("u:pa:ss"), "Bearer t:u"} {
-		if _, err := a.Authenticate(t.Context(), http.Header{"Authorization": {header}}, "/"); fault.KindOf(err) != fault.Unavailable {
+		if _, err := a.Authenticate(t.Context(), http.Header{"Authorization": {header}}, nil, "/"); fault.KindOf(err) != fault.Unavailable {
 			t.Errorf("Authenticate(%s) = %v; want Unavailable", header, err)
 		}
 	}
@@ -240,7 +240,7 @@ func TestStoreAway(t *testing.T) {
 
 func TestAPIKeysSwitchedOff(t *testing.T) {
 	a := &Authenticator{Users: rooms{}, Roles: rooms{}}
-	_, err := a.Authenticate(t.Context(), http.Header{"Authorization": {"ApiKey " + b64("k:s:1")}}, "/")
+	_, err := a.Authenticate(t.Context(), http.Header{"Authorization": {"ApiKey " + b64("k:s:1")}}, nil, "/")
 	if err == nil || !strings.HasPrefix(err.Error(), "missing authentication credentials") {
 		t.Errorf("Authenticate = %v; want the header to count for nothing", err)
 	}
@@ -252,7 +252,7 @@ func FuzzAuthorization(f *testing.F) {
 	}
 	a := &Authenticator{APIKeys: rooms{}, Tokens: tokens{}, Users: rooms{}, Roles: rooms{}, RunAs: true}
 	f.Fuzz(func(t *testing.T, header string) {
-		c, err := a.Authenticate(t.Context(), http.Header{"Authorization": {header}}, "/")
+		c, err := a.Authenticate(t.Context(), http.Header{"Authorization": {header}}, nil, "/")
 		if (c == nil) == (err == nil) || err != nil && fault.KindOf(err) != fault.Unauthenticated {
 			t.Errorf("Authenticate(%q) = %v, %v", header, c, err)
 		}
@@ -281,7 +281,7 @@ func TestNegotiate(t *testing.T) {
 		if runAs != "" {
 			h["Es-Security-Runas-User"] = []string{runAs}
 		}
-		return a.Authenticate(t.Context(), h, "/x")
+		return a.Authenticate(t.Context(), h, nil, "/x")
 	}
 	for _, scheme := range []string{"Negotiate ", "nEGOTIATE "} {
 		if c, err := ask(a, scheme+b64("good"), ""); err != nil || c.Username != "alice" || c.Type != access.ByRealm || string(c.TicketReply) != "proof" || !c.Permissions.MayRunAs("x") {

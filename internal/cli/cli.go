@@ -84,6 +84,7 @@ func (t *terminal) root() *cli.Command {
 					&cli.BoolFlag{Name: "interactive", Aliases: []string{"i"}, Usage: "read the password from the terminal or the input; else one is made and printed"},
 					&cli.BoolFlag{Name: "silent", Aliases: []string{"s"}, Usage: "print nothing but the password that was made"},
 				}, settings...)},
+			t.usersCommand(settings),
 			{Name: "version", Usage: "print what this binary was built from", Action: func(_ context.Context, c *cli.Command) error {
 				if c.Args().Present() {
 					return fmt.Errorf("[%s] is not understood; version takes no arguments", c.Args().First())
@@ -109,7 +110,11 @@ func (t *terminal) root() *cli.Command {
 			return cli.ShowRootCommandHelp(c)
 		},
 	}
-	for _, c := range append(root.Commands, root) { // no command has these from its parent
+	all := append(root.Commands, root)
+	for _, c := range root.Commands {
+		all = append(all, c.Commands...)
+	}
+	for _, c := range all { // no command has these from its parent
 		c.DisableSliceFlagSeparator = true // a comma belongs to the value
 		c.OnUsageError = func(_ context.Context, c *cli.Command, err error, _ bool) error { return misused(c, err.Error()) }
 	}
@@ -121,7 +126,7 @@ func misused(c *cli.Command, what string) error {
 	if c == c.Root() {
 		return fmt.Errorf("%s; latchkey help lists the commands", what)
 	}
-	return fmt.Errorf("%s; latchkey help %s lists the flags", what, c.Name)
+	return fmt.Errorf("%s; latchkey help %s lists the flags", what, strings.TrimPrefix(c.FullName(), "latchkey "))
 }
 
 func noCommand(name string) error {
@@ -132,6 +137,10 @@ func (t *terminal) load(c *cli.Command) (*config.Config, error) {
 	if c.Args().Present() {
 		return nil, misused(c, fmt.Sprintf("[%s] is not understood; a setting is written -E name=value", c.Args().First()))
 	}
+	return t.settings(c)
+}
+
+func (t *terminal) settings(c *cli.Command) (*config.Config, error) {
 	return config.Load(config.Sources{Dir: c.String("config"), Environ: t.environ, Overrides: c.StringSlice("E")})
 }
 

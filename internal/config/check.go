@@ -20,6 +20,7 @@ func (l *loader) check(c *Config, given layer) {
 	}
 	l.checkRealm(realm, &c.Native.Name, given)
 	l.checkRealm(kerberosRealm, &c.Kerberos.Name, given)
+	l.checkRealms(c, given)
 	l.checkKerberos(c, given)
 	l.checkTLS(&c.TLS, given)
 	c.TLS.locate(c.Dir)

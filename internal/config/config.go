@@ -35,6 +35,7 @@ type Config struct {
 	Reserved        Reserved
 	Native          Native
 	Kerberos        Kerberos
+	Realms          []*Realm // those of other types, in their order
 	Anonymous       Anonymous
 	APIKey          APIKey
 	Token           Token

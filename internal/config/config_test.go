@@ -38,7 +38,7 @@ func TestNothingIsSet(t *testing.T) {
 		},
 		TLS:             TLS{ClientAuthentication: ClientNone, MinVersion: tls.VersionTLS12, MaxVersion: tls.VersionTLS13},
 		PasswordHashing: "bcrypt", RunAs: true, Reserved: Reserved{Enabled: true},
-		Native: Native{Name: "default_native", Enabled: true, LoginsOK: true, CacheTTL: 20 * time.Minute, MaxUsers: 100_000},
+		Native: Native{Name: "default_native", Enabled: true, Order: firstOrder + 1, LoginsOK: true, CacheTTL: 20 * time.Minute, MaxUsers: 100_000},
 		APIKey: APIKey{
 			Enabled: true, CacheTTL: 24 * time.Hour, MaxKeys: 25_000, DocCacheTTL: 5 * time.Minute,
 			DeleteInterval: 24 * time.Hour, RetentionPeriod: 7 * 24 * time.Hour,
@@ -47,6 +47,7 @@ func TestNothingIsSet(t *testing.T) {
 		Token:        Token{Enabled: true, Timeout: 20 * time.Minute, DeleteInterval: 30 * time.Minute, ReuseRevokesFamily: true},
 		ServiceToken: ServiceToken{Hashing: "pbkdf2_stretch", CacheTTL: 20 * time.Minute, MaxTokens: 100_000},
 	}
+	want.Realms = []*Realm{{Type: "file", Name: "default_file", Enabled: true, Order: firstOrder}}
 	if got := fmt.Sprintf("%+v", *c); got != fmt.Sprintf("%+v", want) {
 		t.Errorf("got  %s\nwant %+v", got, want)
 	}
@@ -148,9 +149,9 @@ func TestMistakes(t *testing.T) {
 		{"xpack.security.authc.realms.native.n1.cash.ttl=1s", `a native realm has no "cash.ttl"; did you mean [cache.ttl]?`},
 		{"xpack.security.authc.realms.native._n1.order=1", "latchkey's own"},
 		{"xpack.security.authc.realms.native.*.order=1", `"*" is no name for a realm`},
-		{"xpack.security.authc.realms.ldap.corp.order=1", "realms of type ldap arrive with a later release; remove the setting"},
+		{"xpack.security.authc.realms.saml.corp.order=1", "realms of type saml arrive with a later release; remove the setting"},
 		{"xpack.security.authc.realms.magic.m1.order=1", `"magic" is no realm type`},
-		{"xpack.security.authc.realms.file.f1.enabled=false", "realms of type file arrive with a later release"},
+		{"xpack.security.authc.realms.file.f1.order=x", `"x" is no whole number`},
 		{"xpack.security.authc.anonymous.role=x", "unknown setting; did you mean [xpack.security.authc.anonymous.roles]?"},
 		{"xpack.security.authc.anonymous.roles=", "has no value; write one, or remove the setting"},
 		{"xpack.security.authc.token.timeout=0s", `"0s" must be from 1s to 1h`}, // TK-6

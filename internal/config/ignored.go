@@ -57,8 +57,8 @@ var features = []struct{ prefix, what string }{
 	{"xpack.security.operator_privileges.", "operator privileges"},
 }
 
-// realmTypes are those that Elasticsearch has and this release has not.
-var realmTypes = []string{"active_directory", "file", "jwt", "ldap", "oidc", "pki", "saml"}
+// unbuiltRealms are types that Elasticsearch has and this release has not.
+var unbuiltRealms = []string{"saml"}
 
 // unbuilt says which feature a setting belongs to that is not there, or "".
 func unbuilt(name string) string {
@@ -69,11 +69,11 @@ func unbuilt(name string) string {
 	}
 	if rest, ok := strings.CutPrefix(name, "xpack.security.authc.realms."); ok {
 		kind, _, _ := strings.Cut(rest, ".")
-		if slices.Contains(realmTypes, kind) {
+		if slices.Contains(unbuiltRealms, kind) {
 			return fmt.Sprintf("realms of type %s arrive with a later release", kind)
 		}
-		if kind != "native" && kind != "kerberos" {
-			return fmt.Sprintf("%q is no realm type; those of this release are native and kerberos", kind)
+		if !slices.Contains(realmTypes, kind) {
+			return fmt.Sprintf("%q is no realm type; those of this release are %s", kind, strings.Join(realmTypes, ", "))
 		}
 	}
 	return ""

@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 )
@@ -62,16 +61,5 @@ func (l *loader) checkKerberos(c *Config, given layer) {
 	} else if !filepath.IsAbs(k.Keytab) {
 		k.Keytab = filepath.Join(c.Dir, k.Keytab)
 	}
-	var known []string
-	if c.Reserved.Enabled {
-		known = append(known, "reserved")
-	}
-	if c.Native.Enabled {
-		known = append(known, c.Native.Name)
-	}
-	for _, name := range k.AuthorizationRealms {
-		if !slices.Contains(known, name) {
-			complain("authorization_realms", "there is no realm %q whose users could be looked up; those that there are: %s", name, strings.Join(known, ", "))
-		}
-	}
+	l.checkLenders(c, given, "kerberos", k.Name, k.AuthorizationRealms)
 }

@@ -100,10 +100,15 @@ func (l *loader) apply(c *Config, given layer) {
 		for i := range section.settings {
 			s := &section.settings[i]
 			for _, name := range slices.Sorted(maps.Keys(given)) {
-				if found, _ := find(name); found != s {
+				found, star := find(name)
+				if found != s {
 					continue
 				}
-				if err := s.set(c, given[name]); err != nil {
+				v := given[name]
+				if v.star = star; star != "" {
+					_, v.key, _ = strings.Cut(strings.TrimPrefix(name, realms), "."+star+".")
+				}
+				if err := s.set(c, v); err != nil {
 					l.mistake(given[name].origin, name, err)
 				}
 			}

@@ -35,8 +35,17 @@ const (
 	realm  = realms + "native.*."
 )
 
+// realmTypes are the types of realms, by their names in settings.
+var realmTypes = []string{"native", "kerberos", fileType, jwtType, oidcType, ldapType, activeDirectoryType, pkiType}
+
 // realmNames are the names of settings of realms, up to their keys.
-var realmNames = []string{realm, kerberosRealm}
+var realmNames = func() []string {
+	names := make([]string, len(realmTypes))
+	for i, kind := range realmTypes {
+		names[i] = realms + kind + ".*."
+	}
+	return names
+}()
 
 // realmType is the type in one of realmNames.
 func realmType(of string) string { return strings.TrimSuffix(strings.TrimPrefix(of, realms), ".*.") }
@@ -95,13 +104,19 @@ var sections = []section{
 		{"xpack.security.authc.run_as.enabled", "true", "", "boolean", "Whether `es-security-runas-user` counts. When false the header is ignored.", boolean(func(c *Config) *bool { return &c.RunAs })},
 		{"xpack.security.authc.reserved_realm.enabled", "true", "", "boolean", "Whether the built-in users (`elastic` and its like) exist. When false their names are ordinary ones.", boolean(func(c *Config) *bool { return &c.Reserved.Enabled })},
 		{realm + "enabled", "true", "", "boolean", "Whether the realm of the users that the API manages is asked. `*` is the name of the realm, `default_native` unless configured.", boolean(func(c *Config) *bool { return &c.Native.Enabled })},
-		{realm + "order", "0", "", "whole number", "Realms are asked in ascending order.", number(func(c *Config) *int { return &c.Native.Order }, -1<<31, 1<<31-1)},
+		{realm + "order", "", "first, after the file realm", "whole number", "Realms are asked in ascending order.", number(func(c *Config) *int { return &c.Native.Order }, -1<<31, 1<<31-1)},
 		{realm + "authentication.enabled", "true", "", "boolean", "When false, the realm's users cannot log in and serve as targets of run-as only.", boolean(func(c *Config) *bool { return &c.Native.LoginsOK })},
 		{realm + "cache.ttl", "20m", "", "duration; 0 is off", "How long a password that was proven is not hashed again. A change through the API counts at once all the same.", duration(func(c *Config) *time.Duration { return &c.Native.CacheTTL }, zeroIsOff)},
 		{realm + "cache.max_users", "100000", "", "whole number above 0", "How many users are cached at most.", number(func(c *Config) *int { return &c.Native.MaxUsers }, 1, 100_000_000)},
 		{realm + "cache.hash_algo", "ssha256", "", "name of a hash", "Accepted; the cache holds salted SHA-256 digests, whatever it says.", knownHash("")},
 	}},
+	{"Users in files", fileSettings},
 	{"Kerberos", kerberosSettings},
+	{"JSON Web Tokens", jwtSettings},
+	{"OpenID Connect", oidcSettings},
+	{"LDAP", ldapSettings},
+	{"Active Directory", activeDirectorySettings},
+	{"Client certificates", pkiSettings},
 	{"Anonymous access", []setting{
 		{"xpack.security.authc.anonymous.roles", "", "", "list of role names", "What requests without a credential may do; everybody who logs in may do it, too. Without roles, such requests are refused.", list(func(c *Config) *[]string { return &c.Anonymous.Roles }, nil)},
 		{"xpack.security.authc.anonymous.username", "_anonymous", "", "name", "Who makes a request without a credential. Nobody else can have the name.", name(func(c *Config) *string { return &c.Anonymous.Username }, "")},
@@ -143,7 +158,12 @@ var byName = func() map[string]*setting {
 	return m
 }()
 
-// find returns the setting that name means and what stands for its "*".
+// sectionsOf is for those who are part of the table themselves.
+var sectionsOf func() []section
+
+func init() { sectionsOf = func() []section { return sections } }
+
+// find returns the setting that name means and what stands for its "*", the first one.
 func find(name string) (s *setting, star string) {
 	for _, of := range realmNames {
 		if rest, ok := strings.CutPrefix(name, strings.TrimSuffix(of, "*.")); ok {
@@ -151,7 +171,15 @@ func find(name string) (s *setting, star string) {
 			if star == "" || star == "*" {
 				return nil, ""
 			}
-			return byName[of+key], star
+			if s := byName[of+key]; s != nil && !strings.HasSuffix(key, "*") {
+				return s, star
+			}
+			for at := strings.LastIndexByte(key, '.'); at > 0 && at < len(key)-1; at = strings.LastIndexByte(key[:at], '.') {
+				if s := byName[of+key[:at]+".*"]; s != nil {
+					return s, star
+				}
+			}
+			return nil, star
 		}
 	}
 	if strings.Contains(name, "*") {

@@ -18,6 +18,9 @@ type value struct {
 	items  []string // of a YAML list
 	isList bool
 	origin string // "latchkey.yml:3", "environment variable X", "-E"
+
+	// Of a setting of a realm, when it is set: the realm's name, and what follows it.
+	star, key string
 }
 
 // setElsewhere belongs to path.conf, which is settled before the file is read.

@@ -49,7 +49,6 @@ func (s *Server) grantAPIKey(c *call) (act, error) {
 		return nil, err
 	}
 	var req apikey.GrantRequest
-	var clientAuth struct{ scheme, value string }
 	err = body.Read("grant_api_key_request", xcontent.Fields{
 		"grant_type":   xcontent.ToString(&req.Type),
 		"username":     xcontent.ToString(&req.Username),
@@ -57,9 +56,9 @@ func (s *Server) grantAPIKey(c *call) (act, error) {
 		"access_token": xcontent.ToString(&req.AccessToken),
 		"run_as":       xcontent.ToString(&req.RunAs),
 		"client_authentication": func(v xcontent.Value) error {
-			req.ClientAuth = true
+			req.ClientAuth = &apikey.ClientAuth{}
 			return v.Read("client_authentication", xcontent.Fields{
-				"scheme": xcontent.ToString(&clientAuth.scheme), "value": xcontent.ToString(&clientAuth.value)})
+				"scheme": xcontent.ToString(&req.ClientAuth.Scheme), "value": xcontent.ToString(&req.ClientAuth.Value)})
 		},
 		"api_key": func(v xcontent.Value) (err error) {
 			req.Key, err = readGrantedKey(v)

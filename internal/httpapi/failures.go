@@ -23,6 +23,7 @@ var failures = map[fault.Kind]struct {
 	fault.Parsing:         {http.StatusBadRequest, "parsing_exception"},
 	fault.Argument:        {http.StatusBadRequest, "illegal_argument_exception"},
 	fault.Invalid:         {http.StatusBadRequest, "action_request_validation_exception"},
+	fault.Search:          {http.StatusBadRequest, "search_phase_execution_exception"},
 	fault.Refused:         {http.StatusBadRequest, "validation_exception"},
 	fault.Disabled:        {http.StatusBadRequest, "feature_not_enabled_exception"},
 	fault.Status:          {http.StatusBadRequest, "status_exception"},
@@ -122,10 +123,10 @@ func translate(f *fault.Error) *failure {
 }
 
 // root is what root_cause shows: the innermost cause of a body that could not
-// be parsed, else the failure itself.
+// be parsed and of a search, else the failure itself.
 func (f *failure) root() *failure {
 	deepest := f
-	for f.typ == failures[fault.Structure].typ || f.typ == failures[fault.Malformed].typ {
+	for f.typ == failures[fault.Structure].typ || f.typ == failures[fault.Malformed].typ || f.typ == failures[fault.Search].typ {
 		if deepest.cause == nil {
 			break
 		}

@@ -13,6 +13,8 @@ import (
 // writes is answered with a success or an error of 4xx, and nothing of it
 // makes the next request fail: what was accepted can be shown in every format.
 func FuzzBodies(f *testing.F) {
+	api := New(Options{ClusterUUID: "zk-HjQtYQGyL3NFSSu7InA"}, newServices(f, false))
+	uid := activateProfile(f, api)
 	calls := []struct{ method, path, shownAt string }{
 		{"POST", "/_security/api_key", "/_security/api_key?pretty&id="},
 		{"POST", "/_security/api_key/grant", "/_security/api_key?pretty&id="},
@@ -21,6 +23,15 @@ func FuzzBodies(f *testing.F) {
 		{"PUT", "/_security/user/fuzz/_password", ""},
 		{"PUT", "/_security/role/fuzz", "/_security/role/fuzz?pretty"},
 		{"POST", "/_security/user/_has_privileges", ""},
+		{"PUT", "/_security/privilege", "/_security/privilege?pretty"},
+		{"POST", "/_security/_query/user", ""},
+		{"POST", "/_security/_query/role", ""},
+		{"POST", "/_security/role", "/_security/role?pretty"},
+		{"DELETE", "/_security/role", ""},
+		{"PUT", "/_security/settings", "/_security/settings"},
+		{"POST", "/_security/profile/_suggest", ""},
+		{"POST", "/_security/profile/_has_privileges", ""},
+		{"PUT", "/_security/profile/" + uid + "/_data", "/_security/profile/" + uid + "?data=*&"},
 	}
 	for i, body := range []string{
 		`{"name":"n","expiration":"1d","role_descriptors":{"r":{"cluster":["all"],"indices":[{"names":["/(a|b)*/"],"privileges":["read"],"query":{"term":{"a":1}}}]}},"metadata":{"a":[1,null]}}`,
@@ -29,7 +40,15 @@ func FuzzBodies(f *testing.F) {
 		`{"password":"correct-horse","roles":"a,b","metadata":{"x":{}},"full_name":null,"enabled":false}`,
 		`{"password_hash":"$2a$10$abc"}`,
 		`{"cluster":["cluster:monitor/*"],"global":{"application":{"manage":{"applications":["a-*"]}}},"remote_indices":[{"clusters":["c"],"names":"n","privileges":["read"]}]}`,
-		`{"cluster":["monitor"],"index":[],"application":[]}`,
+		`{"cluster":["monitor"],"index":[{"names":["/(a|b)*/","*"],"privileges":["read"]}],"application":[{"application":"app","privileges":["read","a:*"],"resources":["*"]}]}`,
+		`{"app":{"read":{"actions":["a:*","/b:(c|d)/"],"metadata":{"x":1}}}}`,
+		`{"query":{"bool":{"must_not":{"wildcard":{"name":"a*"}}}},"sort":["_doc"],"search_after":[1]}`,
+		`{"roles":{"a":{"cluster":["monitor"]},"superuser":{}}}`,
+		`{"names":["own","superuser"]}`,
+		`{"security":{"index.number_of_replicas":1},"security-tokens":{"index":{"auto_expand_replicas":null}}}`,
+		`{"name":"u","size":3,"hint":{"uids":["x"],"labels":{"a.b":["c"]}},"data":"*"}`,
+		`{"uids":["x"],"privileges":{"cluster":["all"]}}`,
+		`{"labels":{"a":{"b":1}},"data":{"c":[1]}}`,
 		"name: n\nmetadata: {a: [1, 0x1f, .inf]}\n",
 		"\xbf\x64name\x61n\xff",
 	} {
@@ -37,7 +56,6 @@ func FuzzBodies(f *testing.F) {
 			f.Add(uint8(i), uint8(kind), []byte(body))
 		}
 	}
-	api := New(Options{ClusterUUID: "zk-HjQtYQGyL3NFSSu7InA"}, newServices(f, false))
 	types := []string{"application/json", "application/yaml", "application/cbor"}
 	f.Fuzz(func(t *testing.T, call, kind uint8, body []byte) {
 		c, typ := calls[int(call)%len(calls)], types[int(kind)%len(types)]
@@ -73,4 +91,19 @@ func FuzzBodies(f *testing.F) {
 			}
 		}
 	})
+}
+
+// activateProfile returns the uid of a profile.
+func activateProfile(t testing.TB, api *Server) string {
+	t.Helper()
+	r := httptest.NewRequest("POST", "/_security/profile/_activate", strings.NewReader(`{"grant_type":"password","username":"u","password":"u-password"}`))
+	r.Header.Set("Content-Type", "application/json")
+	r.SetBasicAuth("admin", "admin-password")
+	w := httptest.NewRecorder()
+	api.ServeHTTP(w, r)
+	var made struct{ UID string }
+	if err := json.Unmarshal(w.Body.Bytes(), &made); err != nil || made.UID == "" {
+		t.Fatalf("no profile: %v: %d %s", err, w.Code, w.Body)
+	}
+	return made.UID
 }

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"encoding/json"
 
 	"latchkey"
 	"latchkey/internal/access"
@@ -14,13 +15,8 @@ func (s *Server) routePrivileges() {
 		s.route(method+" /_security/user/_has_privileges", s.haveIPrivileges)
 		s.route(method+" /_security/user/{username}/_has_privileges", s.hasUserPrivileges)
 	}
-}
-
-// privilegeCheck is the body of _has_privileges. Of indices and applications
-// only their number is known here: nothing can judge them yet.
-type privilegeCheck struct {
-	cluster               []string
-	indices, applications int
+	s.route("GET /_security/user/_privileges", s.getUserPrivileges)
+	s.route("GET /_security/privilege/_builtin", s.getBuiltinPrivileges)
 }
 
 // GET or POST /_security/user/_has_privileges
@@ -40,9 +36,9 @@ func (s *Server) hasPrivileges(c *call, username string) (act, error) {
 	if err != nil {
 		return nil, err
 	}
-	return func(context.Context) (reply, error) {
-		if len(check.cluster)+check.indices+check.applications == 0 {
-			return reply{}, fault.Problems{"at least one privilege to check must be given"}.Err(fault.Invalid)
+	return func(ctx context.Context) (reply, error) {
+		if err := fault.Problems(check.Problems()).Err(fault.Invalid); err != nil {
+			return reply{}, err
 		}
 		self := username == c.by.Username
 		if err := c.by.Authorize(access.Request{Action: "cluster:admin/xpack/security/user/has_privileges", Self: self}); err != nil {
@@ -51,59 +47,54 @@ func (s *Server) hasPrivileges(c *call, username string) (act, error) {
 		if !self {
 			return reply{}, fault.New(fault.Argument, "users may only check their own privileges, and [%s] is not [%s]", username, c.by.Username)
 		}
-		return checkPrivileges(c.by, check)
+		checked, err := s.checkPrivileges(ctx, c.by.Permissions, check)
+		if err != nil {
+			return reply{}, err
+		}
+		return ok(latchkey.HasPrivilegesResponse{
+			Username: c.by.Username, HasAllRequested: checked.All,
+			Cluster: checked.Cluster, Index: checked.Index, Application: checked.Applications,
+		}), nil
 	}, nil
 }
 
-func checkPrivileges(by *access.Caller, check privilegeCheck) (reply, error) {
-	switch {
-	case check.indices > 0:
-		return reply{}, fault.New(fault.Argument, "privileges of the section [index] cannot be checked by this release")
-	case check.applications > 0:
-		return reply{}, fault.New(fault.Argument, "privileges of the section [application] cannot be checked by this release")
+// checkPrivileges answers a check for whoever has the permissions.
+func (s *Server) checkPrivileges(ctx context.Context, p access.Permissions, check access.Check) (access.Checked, error) {
+	var names []string
+	for _, a := range check.Applications {
+		names = append(names, a.Application)
 	}
-	held, err := by.Permissions.HasClusters(check.cluster...)
+	stored, err := s.Applications.Ready(ctx, names)
 	if err != nil {
-		return reply{}, err
+		return access.Checked{}, err
 	}
-	answer := latchkey.HasPrivilegesResponse{
-		Username: by.Username, HasAllRequested: true, Cluster: held,
-		Index: map[string]map[string]bool{}, Application: map[string]map[string]map[string]bool{},
-	}
-	for _, has := range held {
-		answer.HasAllRequested = answer.HasAllRequested && has
-	}
-	return ok(answer), nil
+	return p.Check(check, stored)
 }
 
-// readPrivilegeCheck reads the whole body, so that a mistake in a section that
-// cannot be checked is told as what it is.
-func readPrivilegeCheck(body xcontent.Value) (privilegeCheck, error) {
-	var check privilegeCheck
+// readPrivilegeCheck reads a check: the whole body of _has_privileges. What does
+// not fit is fault.Structure.
+func readPrivilegeCheck(body xcontent.Value) (access.Check, error) {
+	var check access.Check
 	sections := 0
 	applications := func(v xcontent.Value) error {
 		sections++
 		return eachObject(v, func(v xcontent.Value) error {
-			check.applications++
-			var application string
-			var privileges, resources []string
-			return v.Read("application", xcontent.Fields{
-				"application": xcontent.ToString(&application),
-				"privileges":  toArray(&privileges),
-				"resources":   toArray(&resources),
-			})
+			a, err := readApplicationCheck(v)
+			check.Applications = append(check.Applications, a)
+			return err
 		})
 	}
 	err := readStructure(body, "has_privileges", xcontent.Fields{
 		"cluster": func(v xcontent.Value) error {
 			sections++
-			return toArray(&check.cluster)(v)
+			return toArray(&check.Cluster)(v)
 		},
 		"index": func(v xcontent.Value) error {
 			sections++
 			return eachObject(v, func(v xcontent.Value) error {
-				check.indices++
-				return readIndexCheck(v)
+				i, err := readIndexCheck(v)
+				check.Indices = append(check.Indices, i)
+				return err
 			})
 		},
 		"application":  applications,
@@ -115,21 +106,47 @@ func readPrivilegeCheck(body xcontent.Value) (privilegeCheck, error) {
 	return check, err
 }
 
-func readIndexCheck(v xcontent.Value) error {
-	var names, privileges []string
-	var restricted bool
+func readApplicationCheck(v xcontent.Value) (access.ApplicationEntry, error) {
+	var a access.ApplicationEntry
+	err := v.Read("application", xcontent.Fields{
+		"application": xcontent.ToString(&a.Application),
+		"privileges":  toArray(&a.Privileges),
+		"resources":   toArray(&a.Resources),
+	})
+	if err == nil {
+		err = required(v, "application", "application", "privileges", "resources")
+	}
+	return a, err
+}
+
+func readIndexCheck(v xcontent.Value) (access.IndexCheck, error) {
+	var i access.IndexCheck
 	refuse := func(field string) func(xcontent.Value) error {
 		return func(v xcontent.Value) error {
 			return fault.New(fault.Malformed, "[%d:%d] field [%s] cannot be part of a privilege check", v.Line, v.Col, field)
 		}
 	}
-	return v.Read("index", xcontent.Fields{
-		"names":                    xcontent.ToStrings(&names),
-		"privileges":               toArray(&privileges),
-		"allow_restricted_indices": xcontent.ToBool(&restricted),
+	err := v.Read("index", xcontent.Fields{
+		"names":                    xcontent.ToStrings(&i.Names),
+		"privileges":               toArray(&i.Privileges),
+		"allow_restricted_indices": xcontent.ToBool(&i.AllowRestricted),
 		"field_security":           refuse("field_security"),
 		"query":                    refuse("query"),
 	})
+	if err == nil {
+		err = required(v, "index", "names", "privileges")
+	}
+	return i, err
+}
+
+// required refuses an object that lacks one of names.
+func required(v xcontent.Value, parser string, names ...string) error {
+	for _, name := range names {
+		if _, ok := v.Get(name); !ok {
+			return fault.New(fault.Malformed, "[%d:%d] [%s] missing required field [%s]", v.Line, v.Col, parser, name)
+		}
+	}
+	return nil
 }
 
 // toArray reads an array of strings; a single string is refused.
@@ -152,4 +169,27 @@ func eachObject(v xcontent.Value, read func(xcontent.Value) error) error {
 		}
 	}
 	return nil
+}
+
+// GET /_security/user/_privileges
+func (s *Server) getUserPrivileges(c *call) (act, error) {
+	return func(context.Context) (reply, error) {
+		if err := c.by.Authorize(access.Request{Action: "cluster:admin/xpack/security/user/list_privileges", Self: true}); err != nil {
+			return reply{}, err
+		}
+		list, err := c.by.Permissions.List()
+		return ok(json.RawMessage(list)), err
+	}, nil
+}
+
+// GET /_security/privilege/_builtin
+func (s *Server) getBuiltinPrivileges(c *call) (act, error) {
+	return func(context.Context) (reply, error) {
+		if err := c.by.Authorize(access.Request{Action: "cluster:admin/xpack/security/privilege/builtin/get"}); err != nil {
+			return reply{}, err
+		}
+		return ok(latchkey.BuiltinPrivilegesResponse{
+			Cluster: access.ClusterPrivileges(), Index: access.IndexPrivileges(), RemoteCluster: access.RemoteClusterPrivileges(),
+		}), nil
+	}, nil
 }

@@ -6,16 +6,25 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"latchkey/internal/access"
 	"latchkey/internal/apikey"
+	"latchkey/internal/application"
 	"latchkey/internal/authn"
+	"latchkey/internal/leaver"
+	"latchkey/internal/oidc"
+	"latchkey/internal/pki"
+	"latchkey/internal/profile"
+	"latchkey/internal/realm"
 	"latchkey/internal/role"
+	"latchkey/internal/rolemapping"
 	"latchkey/internal/secret"
 	"latchkey/internal/serviceaccount"
+	"latchkey/internal/settings"
 	"latchkey/internal/sqlstore"
 	"latchkey/internal/token"
 	"latchkey/internal/user"
@@ -79,7 +88,9 @@ func newHouse(t testing.TB, firstKey bool, change ...func(*house)) *house {
 		t.Fatal(err)
 	}
 	roles := role.New(db, time.Now)
-	keys := apikey.New(db, users, roles, apikey.Options{Enabled: true, RunAs: true, CacheTTL: time.Hour, CacheMax: 1000, DocumentTTL: time.Hour,
+	chain := realm.NewChain(realm.Options{Everybody: h.anonymous, Refuse: users.Refuse})
+	chain.Add(users.Reserved(), users.Native())
+	keys := apikey.New(db, chain, roles, apikey.Options{Enabled: true, RunAs: true, CacheTTL: time.Hour, CacheMax: 1000, DocumentTTL: time.Hour,
 		PurgeInterval: time.Hour, Retention: time.Hour, Now: time.Now})
 	for name, privilege := range map[string]string{"own": "manage_own_api_key", "keys": "manage_api_key", "security": "manage_security",
 		"reader": "read_security", "granter": "grant_api_key", "tokens": "manage_token"} {
@@ -106,13 +117,16 @@ func newHouse(t testing.TB, firstKey bool, change ...func(*house)) *house {
 	if h.kept != nil {
 		kept = h.kept(db)
 	}
-	tokens := token.New(kept, users, nil, roles, keys, h.tokens)
-	keys.GrantBy(tokens)
-	auth := &authn.Authenticator{APIKeys: keys, Tokens: tokens, ServiceTokens: accounts, Users: users, Roles: roles, RunAs: true, Challenge: h.challenge}
+	tokens := token.New(kept, chain, nil, roles, keys, h.tokens)
+	keys.GrantBy(authn.Bearers{Services: accounts, Tokens: tokens})
+	auth := &authn.Authenticator{APIKeys: keys, Tokens: tokens, ServiceTokens: accounts, Users: chain, Roles: roles, RunAs: true, Challenge: h.challenge}
 	if who, ok := users.Anonymous(); ok {
 		auth.Anonymous = &who
 	}
-	h.Services = Services{Auth: auth, APIKeys: keys, Tokens: tokens, Users: users, Roles: roles, ServiceAccounts: accounts}
+	users.OnRevoked(user.Ended{Keys: keys.Ended, Tokens: tokens.Ended})
+	h.Services = Services{Profiles: profile.New(db, chain, tokens, roles, time.Now), Settings: settings.New(db), Leavers: leaver.New(db, chain, h.tokens.Now), Auth: auth, APIKeys: keys, Tokens: tokens, Users: users, Roles: roles, Realms: chain,
+		RoleMappings: rolemapping.New(db, time.Now, slog.New(slog.DiscardHandler)), ServiceAccounts: accounts, Applications: application.New(db, time.Now),
+		OIDC: oidc.NewService(nil, tokens, slices.Clone[[]string]), PKI: pki.NewService(nil, tokens, slices.Clone[[]string])}
 	return h
 }
 

@@ -94,6 +94,9 @@ func (rt *router) allowed(u *url.URL) []string {
 	return slices.Sorted(maps.Keys(n.routes))
 }
 
+// emptyParts is where empty segments at the end count as absent (spec/identity.md 4.4).
+const emptyParts = "_security/privilege/"
+
 // routedPath returns the path without its first and one last slash, and whether
 // its segments are still encoded. net/url keeps the encoded form only where it
 // matters, that is, when a segment may hold %2F.
@@ -106,7 +109,11 @@ func routedPath(u *url.URL) (path string, raw bool) {
 	if !absolute {
 		return "\x00", false // "*" and the like match nothing
 	}
-	return strings.TrimSuffix(path, "/"), raw
+	path = strings.TrimSuffix(path, "/")
+	if strings.HasPrefix(path, emptyParts) {
+		path = strings.TrimRight(path, "/")
+	}
+	return path, raw
 }
 
 // walk returns the node that rest leads to and what the wildcards on the way

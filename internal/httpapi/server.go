@@ -6,6 +6,7 @@ package httpapi
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"encoding/base64"
 	"fmt"
 	"log/slog"
@@ -19,18 +20,27 @@ import (
 
 	"latchkey/internal/access"
 	"latchkey/internal/apikey"
+	"latchkey/internal/application"
 	"latchkey/internal/fault"
+	"latchkey/internal/leaver"
+	"latchkey/internal/oidc"
+	"latchkey/internal/pki"
+	"latchkey/internal/profile"
+	"latchkey/internal/realm"
 	"latchkey/internal/role"
+	"latchkey/internal/rolemapping"
 	"latchkey/internal/serviceaccount"
+	"latchkey/internal/settings"
 	"latchkey/internal/token"
 	"latchkey/internal/user"
 )
 
 // Authenticator finds out who is calling.
 type Authenticator interface {
-	// Authenticate judges the security headers alone. A refusal is
-	// fault.Unauthenticated and names uri. The header is not changed or kept.
-	Authenticate(ctx context.Context, header http.Header, uri string) (*access.Caller, error)
+	// Authenticate judges the security headers, and the chain of certificates that
+	// the client has shown, if any. A refusal is fault.Unauthenticated and names
+	// uri. The header is not changed or kept.
+	Authenticate(ctx context.Context, header http.Header, shown []*x509.Certificate, uri string) (*access.Caller, error)
 }
 
 // Server answers the requests of the API. It is safe for concurrent use.
@@ -51,8 +61,17 @@ type Services struct {
 	Tokens  *token.Service
 	Users   *user.Service
 	Roles   *role.Service
+	Realms  *realm.Chain
 
+	RoleMappings *rolemapping.Service
+
+	Applications    *application.Service
 	ServiceAccounts *serviceaccount.Service
+	Profiles        *profile.Service
+	Settings        *settings.Service
+	Leavers         *leaver.Service
+	OIDC            *oidc.Service
+	PKI             *pki.Service
 }
 
 // New returns a server for the given services.
@@ -76,10 +95,17 @@ func New(opts Options, services Services) *Server {
 	s.routeAuthenticate()
 	s.routeUsers()
 	s.routeRoles()
+	s.routeRoleMappings()
 	s.routePrivileges()
+	s.routeApplications()
 	s.routeAPIKeys()
 	s.routeTokens()
 	s.routeServiceAccounts()
+	s.routeProfiles()
+	s.routeSettings()
+	s.routeLeavers()
+	s.routeOIDC()
+	s.routePKI()
 	return s
 }
 
@@ -97,9 +123,8 @@ func (s *Server) routeNew(pattern string, serve endpoint) {
 }
 
 // reserve names the paths of calls that are not built and that a wildcard would
-// take: "no such user" would be a false answer to who asks for privileges.
+// take: the description of a node would be a false answer to who asks for statistics.
 func (s *Server) reserve() {
-	s.router.reserve("/_security/user/_privileges")
 	for _, of := range []string{"/_nodes", "/_nodes/{nodes}"} {
 		for _, call := range []string{"stats", "usage", "hot_threads", "reload_secure_settings", "shutdown"} {
 			s.router.reserve(of + "/" + call)
@@ -260,7 +285,7 @@ func (s *Server) serve(x *exchange) (reply, error) {
 
 	var err error
 	if r.Method != http.MethodOptions {
-		if x.by, err = s.Auth.Authenticate(r.Context(), r.Header, x.uri); err != nil {
+		if x.by, err = s.Auth.Authenticate(r.Context(), r.Header, shown(r), x.uri); err != nil {
 			return reply{}, err
 		}
 		c.by = x.by
@@ -339,7 +364,7 @@ func (s *Server) authenticateAgain(x *exchange, c *call) error {
 	if x.showed("Negotiate") {
 		return nil
 	}
-	by, err := s.Auth.Authenticate(x.r.Context(), x.r.Header, x.uri)
+	by, err := s.Auth.Authenticate(x.r.Context(), x.r.Header, shown(x.r), x.uri)
 	if err != nil {
 		return err
 	}
@@ -355,7 +380,7 @@ func (s *Server) stillHolds(x *exchange) error {
 	if !x.showed("Bearer") && !x.showed("ApiKey") {
 		return nil
 	}
-	_, err := s.Auth.Authenticate(x.r.Context(), x.r.Header, x.uri)
+	_, err := s.Auth.Authenticate(x.r.Context(), x.r.Header, shown(x.r), x.uri)
 	if err != nil && fault.KindOf(err) != fault.Unauthenticated {
 		return fault.Wrap(err, fault.Unknown, "it is not known whether the credential of the request still holds")
 	}
@@ -366,6 +391,15 @@ func (s *Server) stillHolds(x *exchange) error {
 func (x *exchange) showed(scheme string) bool {
 	shown, _, _ := strings.Cut(x.r.Header.Get("Authorization"), " ")
 	return strings.EqualFold(shown, scheme)
+}
+
+// shown is the chain of certificates that the client has shown and the listener
+// has verified.
+func shown(r *http.Request) []*x509.Certificate {
+	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
+		return nil
+	}
+	return r.TLS.PeerCertificates
 }
 
 // look reads the parameters that every call takes. A bad one is left in q.err.
@@ -412,7 +446,7 @@ func (s *Server) checkSecondary(x *exchange) error {
 	if len(second) == 0 || second[0] == "" || x.by == nil {
 		return nil
 	}
-	_, err := s.Auth.Authenticate(x.r.Context(), http.Header{"Authorization": second[:1]}, x.uri)
+	_, err := s.Auth.Authenticate(x.r.Context(), http.Header{"Authorization": second[:1]}, nil, x.uri)
 	return err
 }
 

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"bufio"
 	"context"
+	"crypto/x509"
 	"errors"
 	"io"
 	"net"
@@ -209,7 +210,7 @@ var errStranger = fault.New(fault.Unauthenticated, "nobody knows you")
 // acquainted knows everybody but those who say that they are strangers.
 type acquainted struct{}
 
-func (acquainted) Authenticate(_ context.Context, h http.Header, _ string) (*access.Caller, error) {
+func (acquainted) Authenticate(_ context.Context, h http.Header, _ []*x509.Certificate, _ string) (*access.Caller, error) {
 	if h.Get("X-Stranger") != "" {
 		return nil, errStranger
 	}

@@ -7,6 +7,7 @@ import (
 
 	"latchkey"
 	"latchkey/internal/fault"
+	"latchkey/internal/profile"
 	"latchkey/internal/user"
 	"latchkey/internal/xcontent"
 )
@@ -22,6 +23,8 @@ func (s *Server) routeUsers() {
 	s.route("GET /_security/user", s.getUsers)
 	s.route("GET /_security/user/{usernames}", s.getNamedUsers)
 	s.route("DELETE /_security/user/{username}", s.deleteUser)
+	s.route("GET /_security/_query/user", s.queryUsers)
+	s.route("POST /_security/_query/user", s.queryUsers)
 	s.route("POST /_security/realm/{realms}/_clear_cache", s.clearRealmCache)
 }
 
@@ -73,25 +76,80 @@ func (s *Server) getNamedUsers(c *call) (act, error) {
 }
 
 func (s *Server) showUsers(c *call, names []string) (act, error) {
-	c.query.Bool("with_profile_uid") // nobody has a profile yet, so there is nothing to add
+	withUID := c.query.Bool("with_profile_uid")
 	return func(ctx context.Context) (reply, error) {
 		users, err := s.Users.Get(ctx, c.by, names)
 		if err != nil {
 			return reply{}, err
 		}
+		uids, err := s.profileUIDs(ctx, users, withUID)
+		if err != nil {
+			return reply{}, err
+		}
 		shown := make(latchkey.GetUsersResponse, len(users))
-		for _, u := range users {
-			shown[u.Username] = latchkey.User{
-				Username: u.Username, Roles: u.Roles, FullName: u.FullName, Email: u.Email, Metadata: u.Metadata, Enabled: u.Enabled,
-			}
+		for i, u := range users {
+			shown[u.Username] = showUser(u, uids[i])
 		}
 		return found(len(names) == 0 || len(users) > 0, shown), nil
+	}, nil
+}
+
+func showUser(u user.User, uid string) latchkey.User {
+	return latchkey.User{
+		Username: u.Username, Roles: u.Roles, FullName: u.FullName, Email: u.Email, Metadata: u.Metadata, Enabled: u.Enabled, ProfileUID: uid,
+	}
+}
+
+// profileUIDs returns the uids of the users' profiles, "" for those without one,
+// if they are wanted.
+func (s *Server) profileUIDs(ctx context.Context, users []user.User, wanted bool) ([]string, error) {
+	if !wanted {
+		return make([]string, len(users)), nil
+	}
+	owners := make([]profile.Owner, len(users))
+	for i, u := range users {
+		owners[i] = profile.Owner{Username: u.Username, Realm: s.Users.RealmOf(u.Username).Name}
+	}
+	return s.Profiles.UIDs(ctx, owners)
+}
+
+// GET or POST /_security/_query/user
+func (s *Server) queryUsers(c *call) (act, error) {
+	withUID := c.query.Bool("with_profile_uid")
+	req, err := c.search(user.Schema)
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context) (reply, error) {
+		found, err := s.Users.Query(ctx, c.by, req)
+		if err != nil {
+			return reply{}, err
+		}
+		users := make([]user.User, len(found.Page))
+		for i, hit := range found.Page {
+			users[i] = hit.Document
+		}
+		uids, err := s.profileUIDs(ctx, users, withUID)
+		if err != nil {
+			return reply{}, err
+		}
+		answer := latchkey.QueryUsersResponse{Total: found.Total, Count: len(users), Users: []latchkey.QueriedUser{}}
+		for i, u := range users {
+			answer.Users = append(answer.Users, latchkey.QueriedUser{User: showUser(u, uids[i]), Sort: sortValues(found.Page[i].Sort)})
+		}
+		return ok(answer), nil
 	}, nil
 }
 
 // DELETE /_security/user/{username}
 func (s *Server) deleteUser(c *call) (act, error) {
 	c.query.Refresh()
+	if also := c.credentials(); also != nil {
+		return func(ctx context.Context) (reply, error) {
+			had, done, err := s.Users.DeleteAndRevoke(ctx, c.by, c.path("username"), *also)
+			return found(had, latchkey.DeleteUserResponse{Found: had, RevokedCredentials: revoked(*also, done)}), err
+		}, nil
+	}
 	return func(ctx context.Context) (reply, error) {
 		had, err := s.Users.Delete(ctx, c.by, c.path("username"))
 		return found(had, latchkey.FoundResponse{Found: had}), err
@@ -131,6 +189,14 @@ func (s *Server) readNewPassword(c *call, username string) (act, error) {
 func (s *Server) setUserEnabled(enabled bool) endpoint {
 	return func(c *call) (act, error) {
 		c.query.Refresh()
+		if !enabled {
+			if also := c.credentials(); also != nil {
+				return func(ctx context.Context) (reply, error) {
+					done, err := s.Users.DisableAndRevoke(ctx, c.by, c.path("username"), *also)
+					return ok(revoked(*also, done)), err
+				}, nil
+			}
+		}
 		return func(ctx context.Context) (reply, error) {
 			return ok(latchkey.EmptyResponse{}), s.Users.SetEnabled(ctx, c.by, c.path("username"), enabled)
 		}, nil
@@ -141,13 +207,34 @@ func (s *Server) setUserEnabled(enabled bool) endpoint {
 func (s *Server) clearRealmCache(c *call) (act, error) {
 	realms, usernames := names(c.path("realms")), c.query.List("usernames")
 	return func(ctx context.Context) (reply, error) {
-		switch err := s.Users.ClearCache(ctx, c.by, realms, usernames); fault.KindOf(err) {
+		switch err := s.Realms.ClearCache(ctx, c.by, realms, usernames); fault.KindOf(err) {
 		case fault.NotFound:
 			return s.notCleared(err), nil
 		default:
 			return s.cleared(), err
 		}
 	}, nil
+}
+
+// credentials reads what a call takes from a user besides, or nil for nothing.
+func (c *call) credentials() *user.Credentials {
+	also := user.Credentials{Tokens: c.query.Bool("invalidate_tokens"), APIKeys: c.query.Bool("invalidate_api_keys")}
+	if also == (user.Credentials{}) {
+		return nil
+	}
+	return &also
+}
+
+// revoked tells how many of what was asked for were taken.
+func revoked(asked user.Credentials, done user.Revoked) latchkey.RevokedCredentials {
+	var r latchkey.RevokedCredentials
+	if asked.Tokens {
+		r.Tokens = &done.Tokens
+	}
+	if asked.APIKeys {
+		r.APIKeys = &done.APIKeys
+	}
+	return r
 }
 
 // names splits a list of names in a path; empty parts count as absent.

@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"latchkey/internal/config"
 	"latchkey/internal/fault"
 	"latchkey/internal/user"
 )
@@ -27,13 +28,14 @@ type control struct {
 	path     string
 	listener net.Listener // nil if the socket could not be opened
 	users    *user.Service
+	reread   func() // reads the files of users and roles, if they have changed
 	log      *slog.Logger
 }
 
 // openControl opens the socket. Failing that costs a warning: the node does its
 // work without it. The caller calls serve, which closes it.
-func openControl(dir string, users *user.Service, log *slog.Logger) *control {
-	c := &control{path: controlPath(dir), users: users, log: log}
+func openControl(dir string, users *user.Service, reread func(), log *slog.Logger) *control {
+	c := &control{path: controlPath(dir), users: users, reread: reread, log: log}
 	var err error
 	if c.listener, err = c.listen(); err != nil {
 		log.Warn("latchkey reset-password will need the node to be stopped: its socket cannot be opened", "err", err)
@@ -56,6 +58,7 @@ func (c *control) serve(ctx context.Context) error {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /password", c.setPassword)
+	mux.HandleFunc("POST /files", func(http.ResponseWriter, *http.Request) { c.reread() })
 	server := &http.Server{Handler: mux, ReadTimeout: 10 * time.Second}
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() }) // ends Serve, whose error is looked at below
 	defer stop()
@@ -109,16 +112,31 @@ var errNotRunning = errors.New("no node runs on this data folder")
 // setPasswordOfRunning sets the password of a user on the node that runs on the
 // given data folder; [errNotRunning] if none does.
 func setPasswordOfRunning(ctx context.Context, dir, username, password string) error {
+	body, err := json.Marshal(passwordRequest{username, password})
+	if err != nil {
+		return err
+	}
+	return askRunning(ctx, dir, "password", body)
+}
+
+// RereadFiles has the node that runs on the data folder, if one does, read the
+// files of users and roles. Without it the node does so within seconds.
+func RereadFiles(ctx context.Context, cfg *config.Config) error {
+	err := askRunning(ctx, cfg.DataDir, "files", nil)
+	if errors.Is(err, errNotRunning) {
+		return nil
+	}
+	return err
+}
+
+// askRunning sends a request to the node that runs on the given data folder.
+func askRunning(ctx context.Context, dir, what string, body []byte) error {
 	path := controlPath(dir)
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "unix", path)
 		}}}
-	body, err := json.Marshal(passwordRequest{username, password})
-	if err != nil {
-		return err
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://control/password", bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://control/"+what, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}

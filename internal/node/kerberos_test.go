@@ -299,6 +299,23 @@ func TestATicketAlone(t *testing.T) {
 	if a.status != http.StatusOK || a.body["username"] != "alice@LATCHKEY.TEST" || !reflect.DeepEqual(a.body["roles"], []any{}) {
 		t.Errorf("got %d %s", a.status, a.text)
 	}
+	const mapping = "/_security/role_mapping/m"
+	for _, step := range []struct{ method, body, roles string }{
+		{"PUT", `{"enabled":true,"roles":["mapped"],"rules":{"field":{"username":"*@LATCHKEY.TEST"}}}`, `["mapped"]`},
+		{"PUT", `{"enabled":true,"role_templates":[{"template":{"source":"{{realm.name}}"}}],"rules":{"field":{"realm.name":"kerb1"}}}`, `["kerb1"]`},
+		{"PUT", `{"enabled":false,"roles":["mapped"],"rules":{"all":[]}}`, `[]`},
+		{"PUT", `{"enabled":true,"roles":["mapped"],"rules":{"all":[]}}`, `["mapped"]`},
+		{"DELETE", "", `[]`},
+	} { // each change counts from the next request on
+		p.want(t, http.StatusOK, step.method, mapping, elastic, step.body, nil)
+		a := p.ask(t, "GET", "/_security/_authenticate", "Negotiate "+ticket(t, alice, false), "")
+		if a.status != http.StatusOK || !strings.Contains(a.text, `"roles":`+step.roles) {
+			t.Errorf("after %s %s: got %d %s; want roles %s", step.method, step.body, a.status, a.text, step.roles)
+		}
+	}
+	if a := p.ask(t, "GET", "/_security/_authenticate", basic(elastic), ""); !strings.Contains(a.text, `"roles":["superuser"]`) {
+		t.Errorf("a mapping changes the roles of elastic: %s", a.text)
+	}
 	p.stops(t)
 
 	missing := filepath.Join(dir, "no.keytab")

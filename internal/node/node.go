@@ -20,12 +20,20 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"latchkey/internal/apikey"
+	"latchkey/internal/application"
 	"latchkey/internal/authn"
 	"latchkey/internal/config"
+	"latchkey/internal/dnroles"
 	"latchkey/internal/httpapi"
+	"latchkey/internal/leaver"
+	"latchkey/internal/oidc"
+	"latchkey/internal/pki"
+	"latchkey/internal/profile"
 	"latchkey/internal/role"
+	"latchkey/internal/rolemapping"
 	"latchkey/internal/secret"
 	"latchkey/internal/serviceaccount"
+	"latchkey/internal/settings"
 	"latchkey/internal/sqlstore"
 	"latchkey/internal/token"
 	"latchkey/internal/user"
@@ -40,7 +48,8 @@ type rooms struct {
 	tokens *token.Service
 
 	accounts *serviceaccount.Service
-	tickets  token.Tickets // nil without a Kerberos realm
+	mappings *rolemapping.Service
+	realms   *realms
 }
 
 // Tokens in memory: how many, and how long after their last use.
@@ -51,6 +60,9 @@ const (
 
 // serviceTokensFile holds tokens of service accounts, in the folder of the settings.
 const serviceTokensFile = "service_tokens"
+
+// rolesFile holds roles, in the folder of the settings.
+const rolesFile = "roles.yml"
 
 // open builds the rooms. The caller holds the data folder.
 func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *rooms, err error) {
@@ -67,40 +79,38 @@ func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *rooms, 
 	if err != nil {
 		return nil, err
 	}
-	var others []string
-	if cfg.Kerberos.Enabled {
-		others = append(others, cfg.Kerberos.Name)
-	}
 	users, err := user.New(user.Options{
 		Store: db, Hasher: hasher, Now: time.Now,
 		Bootstrap: cfg.Reserved.BootstrapPassword, AutoconfigurationHash: cfg.Reserved.PasswordHash.Reveal(),
 		ReservedDisabled: !cfg.Reserved.Enabled,
 		RealmName:        cfg.Native.Name, NativeDisabled: !cfg.Native.Enabled, LookupOnly: !cfg.Native.LoginsOK,
-		Anonymous: cfg.Anonymous.Username, AnonymousRoles: cfg.Anonymous.Roles, OtherRealms: others,
+		Anonymous: cfg.Anonymous.Username, AnonymousRoles: cfg.Anonymous.Roles,
 		CacheTTL: cfg.Native.CacheTTL, CacheMax: cfg.Native.MaxUsers,
 	})
 	if err != nil {
 		return nil, err
 	}
+	mappings := rolemapping.New(db, time.Now, log)
+	realms, err := openRealms(cfg, users, mappings, log)
+	if err != nil {
+		return nil, err
+	}
+	users.LookElsewhere(realms.chain)
 	roles := role.New(db, time.Now)
-	keys := apikey.New(db, users, roles, apikey.Options{
+	roles.UseFile(filepath.Join(cfg.Dir, rolesFile))
+	keys := apikey.New(db, realms.chain, roles, apikey.Options{
 		Enabled: cfg.APIKey.Enabled, RunAs: cfg.RunAs,
 		CacheTTL: cfg.APIKey.CacheTTL, CacheMax: cfg.APIKey.MaxKeys, DocumentTTL: cfg.APIKey.DocCacheTTL,
 		PurgeInterval: cfg.APIKey.DeleteInterval, PurgeTimeout: cfg.APIKey.DeleteTimeout, Retention: cfg.APIKey.RetentionPeriod,
 		Now: time.Now,
 	})
-	tickets, err := openKerberos(cfg.Kerberos, users, log)
-	if err != nil {
-		return nil, err
-	}
-	tokens := token.New(db, users, tickets, roles, keys, token.Options{
+	tokens := token.New(db, realms.chain, realms.tickets, roles, keys, token.Options{
 		Enabled: cfg.Token.Enabled, Timeout: cfg.Token.Timeout, KeepFamily: !cfg.Token.ReuseRevokesFamily,
 		PurgeInterval: cfg.Token.DeleteInterval, PurgeTimeout: cfg.Token.DeleteTimeout,
 		CacheTTL: tokenTTL, CacheMax: maxTokens, Now: time.Now, Log: log,
 	})
-	if cfg.Token.Enabled {
-		keys.GrantBy(tokens)
-	}
+	users.OnRevoked(user.Ended{Keys: keys.Ended, Tokens: tokens.Ended})
+	keys.GrantBySigned(realms.chain)
 	serviceHasher, err := secret.NewHasher(cfg.ServiceToken.Hashing)
 	if err != nil {
 		return nil, err
@@ -109,7 +119,12 @@ func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *rooms, 
 		Hasher: serviceHasher, File: filepath.Join(cfg.Dir, serviceTokensFile),
 		CacheTTL: cfg.ServiceToken.CacheTTL, CacheMax: cfg.ServiceToken.MaxTokens, Now: time.Now,
 	})
-	return &rooms{db, users, roles, keys, tokens, accounts, tickets}, nil
+	bearers := authn.Bearers{Services: accounts}
+	if cfg.Token.Enabled {
+		bearers.Tokens = tokens
+	}
+	keys.GrantBy(bearers)
+	return &rooms{db, users, roles, keys, tokens, accounts, mappings, realms}, nil
 }
 
 // Run serves until ctx ends, and then stops in order: listener, requests,
@@ -151,6 +166,8 @@ func Run(ctx context.Context, cfg *config.Config, out io.Writer, log *slog.Logge
 	if news, err := r.accounts.ReadFile(); news != nil || err != nil {
 		logServiceTokens(log, news, err)
 	}
+	files := &operatorFiles{users: r.realms.files, roles: r.roles, log: log}
+	files.read()
 
 	var certs *certificates
 	if cfg.TLS.Enabled {
@@ -175,11 +192,13 @@ func Run(ctx context.Context, cfg *config.Config, out io.Writer, log *slog.Logge
 		PublishAddress:   func() string { return publishAddress(cfg.HTTP, where) },
 		BoundAddresses:   func() []string { return where },
 		MaxContentLength: cfg.HTTP.MaxContent, MaxInitialLineLength: cfg.HTTP.MaxInitialLine, MaxHeaderSize: cfg.HTTP.MaxHeader,
-		Compression: cfg.HTTP.Compression, BriefErrors: !cfg.HTTP.DetailedErrors, APIKeysDisabled: !cfg.APIKey.Enabled, TokensDisabled: !cfg.Token.Enabled, Kerberos: cfg.Kerberos.Enabled,
+		Compression: cfg.HTTP.Compression, BriefErrors: !cfg.HTTP.DetailedErrors, APIKeysDisabled: !cfg.APIKey.Enabled, TokensDisabled: !bearers(cfg), Kerberos: cfg.Kerberos.Enabled,
 		Log: log,
-	}, httpapi.Services{Auth: authenticator(cfg, r), APIKeys: r.keys, Tokens: r.tokens, Users: r.users, Roles: r.roles, ServiceAccounts: r.accounts})
+	}, httpapi.Services{Applications: application.New(r.db, time.Now), Auth: authenticator(cfg, r), APIKeys: r.keys, Tokens: r.tokens, Users: r.users, Roles: r.roles, ServiceAccounts: r.accounts, Profiles: profiles(cfg, r), Settings: settings.New(r.db), Leavers: leaver.New(r.db, r.realms.chain, time.Now), Realms: r.realms.chain, RoleMappings: r.mappings,
+		OIDC: oidc.NewService(r.realms.providers, r.tokens, r.realms.chain.WithAnonymous),
+		PKI:  pki.NewService(r.realms.certificates, r.tokens, r.realms.chain.WithAnonymous)})
 
-	control := openControl(cfg.DataDir, r.users, log) // before anybody is told that the node runs
+	control := openControl(cfg.DataDir, r.users, files.read, log) // before anybody is told that the node runs
 	server := api.HTTPServer()
 	if certs != nil {
 		server.TLSConfig = certs.config()
@@ -201,6 +220,12 @@ func Run(ctx context.Context, cfg *config.Config, out io.Writer, log *slog.Logge
 	background.Go(func() error {
 		return r.accounts.WatchFile(quiet, func(news *serviceaccount.FileNews, err error) { logServiceTokens(log, news, err) })
 	})
+	background.Go(func() error { return files.watch(quiet) })
+	for _, f := range r.realms.dnFiles {
+		background.Go(func() error {
+			return f.Watch(quiet, func(news *dnroles.News, err error) { logDNRoles(log, news, err) })
+		})
+	}
 	background.Go(func() error { return control.serve(quiet) })
 	if certs != nil {
 		background.Go(func() error { return certs.watch(quiet) })
@@ -209,12 +234,15 @@ func Run(ctx context.Context, cfg *config.Config, out io.Writer, log *slog.Logge
 	served := serve(ctx, server, listeners, cfg.ShutdownTimeout, log)
 	silence()
 	err = errors.Join(served, background.Wait())
+	for _, d := range r.realms.directories {
+		d.Close()
+	}
 	log.Info("stopped")
 	return err
 }
 
 func authenticator(cfg *config.Config, r *rooms) *authn.Authenticator {
-	a := &authn.Authenticator{ServiceTokens: r.accounts, Tickets: r.tickets, Users: r.users, Roles: r.roles, RunAs: cfg.RunAs}
+	a := &authn.Authenticator{ServiceTokens: r.accounts, Tickets: r.realms.tickets, Signed: r.realms.chain, Certificates: r.realms.chain, Users: r.realms.chain, Roles: r.roles, RunAs: cfg.RunAs}
 	if cfg.APIKey.Enabled {
 		a.APIKeys = r.keys
 	}
@@ -225,6 +253,15 @@ func authenticator(cfg *config.Config, r *rooms) *authn.Authenticator {
 		a.Anonymous, a.Challenge = &who, !cfg.Anonymous.Forbidden
 	}
 	return a
+}
+
+// profiles are activated by passwords and, unless they are switched off, access tokens.
+func profiles(cfg *config.Config, r *rooms) *profile.Service {
+	var tokens profile.Tokens
+	if cfg.Token.Enabled {
+		tokens = r.tokens
+	}
+	return profile.New(r.db, r.realms.chain, tokens, r.roles, time.Now)
 }
 
 func logPurge(log *slog.Logger, of string, removed int, err error) {

@@ -54,7 +54,7 @@ func setPasswordOfStopped(ctx context.Context, cfg *config.Config, username stri
 		return err
 	}
 	bare := *cfg
-	bare.Kerberos = config.Kerberos{} // a keytab that is missing keeps nobody from setting a password
+	bare.Kerberos, bare.Realms = config.Kerberos{}, nil // a keytab that is missing keeps nobody from setting a password
 	r, err := open(ctx, &bare, log)
 	if err != nil {
 		return err

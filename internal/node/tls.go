@@ -78,11 +78,11 @@ func (c *certificates) load(files tlsFiles) error {
 	c.seen = files.digest()
 	identity, err := readIdentity(c.cfg, files)
 	if err != nil {
-		return err
+		return fmt.Errorf("%s%w", sslPrefix, err)
 	}
 	authorities, err := readAuthorities(c.cfg, files)
 	if err != nil {
-		return err
+		return fmt.Errorf("%s%w", sslPrefix, err)
 	}
 	identity.chain = complete(identity.chain, slices.Concat(identity.others, authorities))
 	c.warn(identity.chain)
@@ -152,9 +152,11 @@ type tlsFile struct {
 	err     error
 }
 
-func (c *certificates) read() tlsFiles {
+func (c *certificates) read() tlsFiles { return readTLSFiles(c.cfg) }
+
+func readTLSFiles(cfg config.TLS) tlsFiles {
 	files := tlsFiles{}
-	for _, path := range slices.Concat([]string{c.cfg.Certificate, c.cfg.Key, c.cfg.Keystore.Path, c.cfg.Truststore.Path}, c.cfg.CertificateAuthorities) {
+	for _, path := range slices.Concat([]string{cfg.Certificate, cfg.Key, cfg.Keystore.Path, cfg.Truststore.Path}, cfg.CertificateAuthorities) {
 		if path != "" {
 			content, err := os.ReadFile(path)
 			files[path] = tlsFile{content, err}

@@ -151,7 +151,7 @@ func parseKey(content []byte, passphrase string) (any, error) {
 	for block, rest := pem.Decode(content); block != nil; block, rest = pem.Decode(rest) {
 		encrypted := block.Type == "ENCRYPTED PRIVATE KEY" || block.Headers["DEK-Info"] != ""
 		if encrypted && passphrase == "" {
-			return nil, errors.New("holds an encrypted key; give its passphrase in " + sslPrefix + "secure_key_passphrase")
+			return nil, errors.New("holds an encrypted key; give its passphrase in secure_key_passphrase")
 		}
 		der := block.Bytes
 		if encrypted && block.Type != "ENCRYPTED PRIVATE KEY" {
@@ -187,6 +187,8 @@ func (f tlsFiles) content(path string) ([]byte, error) {
 	return file.content, file.err
 }
 
+// wrongFile says which file is wrong; what the setting's name begins with is for
+// the caller to add.
 func wrongFile(setting, path string, err error) error {
-	return fmt.Errorf("%s%s: the file %s %w", sslPrefix, setting, path, err)
+	return fmt.Errorf("%s: the file %s %w", setting, path, err)
 }

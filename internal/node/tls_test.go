@@ -186,7 +186,7 @@ func TestIdentityForms(t *testing.T) {
 		{"key encrypted the old way", certPEM(server, ca), pem.EncodeToMemory(dek), nil, "open", ""},
 		{"PKCS#12 keystore", nil, nil, keystore, "open", ""},
 		{"PKCS#12 keystore encrypted the old way", nil, nil, legacyKeystore, "open", ""},
-		{"encrypted key without passphrase", certPEM(server), block("ENCRYPTED PRIVATE KEY", pkcs8Encrypted), nil, "", "ssl.key: the file DIR/server.key holds an encrypted key; give its passphrase in xpack.security.http.ssl.secure_key_passphrase"},
+		{"encrypted key without passphrase", certPEM(server), block("ENCRYPTED PRIVATE KEY", pkcs8Encrypted), nil, "", "ssl.key: the file DIR/server.key holds an encrypted key; give its passphrase in secure_key_passphrase"},
 		{"old encrypted key without passphrase", certPEM(server), pem.EncodeToMemory(dek), nil, "", "holds an encrypted key"},
 		{"encrypted key with a wrong passphrase", certPEM(server), block("ENCRYPTED PRIVATE KEY", pkcs8Encrypted), nil, "shut", "server.key does not open with this passphrase"},
 		{"keystore with a wrong password", nil, nil, keystore, "shut", "ssl.keystore.path: the file DIR/server.p12 does not open with this password"},

@@ -65,12 +65,12 @@ type Caller struct {
 	// RunAsUnknown is set when By named a user who does not exist: Subject has
 	// only that name, and every request is refused as a run-as that is not allowed.
 	RunAsUnknown bool
-	// TicketReply is for the client that showed a Kerberos ticket with the request:
-	// it goes back with the answer. nil: nothing does.
-	TicketReply []byte
 	// Challenged is set when a refusal asks for a credential: it is
 	// fault.Unauthenticated then, and not fault.Forbidden.
 	Challenged bool
+	// TicketReply is for the client that showed a Kerberos ticket with the request:
+	// it goes back with the answer. nil: nothing does.
+	TicketReply *[]byte
 
 	shown atomic.Pointer[[]byte]
 }

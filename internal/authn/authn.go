@@ -283,7 +283,11 @@ func (a *Authenticator) negotiate(ctx context.Context, value, uri string) (*acce
 	if u.Permissions, err = a.Roles.Permissions(ctx, u.Roles); err != nil {
 		return nil, err
 	}
-	return &access.Caller{Subject: u, Type: access.ByRealm, TicketReply: reply}, nil
+	c := &access.Caller{Subject: u, Type: access.ByRealm}
+	if reply != nil {
+		c.TicketReply = &reply
+	}
+	return c, nil
 }
 
 // wrongUser gives every refusal of a user one face: nobody learns whether the

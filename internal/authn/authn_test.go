@@ -284,12 +284,12 @@ func TestNegotiate(t *testing.T) {
 		return a.Authenticate(t.Context(), h, nil, "/x")
 	}
 	for _, scheme := range []string{"Negotiate ", "nEGOTIATE "} {
-		if c, err := ask(a, scheme+b64("good"), ""); err != nil || c.Username != "alice" || c.Type != access.ByRealm || string(c.TicketReply) != "proof" || !c.Permissions.MayRunAs("x") {
+		if c, err := ask(a, scheme+b64("good"), ""); err != nil || c.Username != "alice" || c.Type != access.ByRealm || string(*c.TicketReply) != "proof" || !c.Permissions.MayRunAs("x") {
 			t.Errorf("got %+v, %v", c, err)
 		}
 	}
 	for runAs, want := range map[string]string{"target": "target", "unknown": "unknown"} {
-		if c, err := ask(a, "Negotiate "+b64("good"), runAs); err != nil || c.Username != want || c.By.Username != "alice" || string(c.TicketReply) != "proof" {
+		if c, err := ask(a, "Negotiate "+b64("good"), runAs); err != nil || c.Username != want || c.By.Username != "alice" || string(*c.TicketReply) != "proof" {
 			t.Errorf("run as %s: got %+v, %v", runAs, c, err)
 		}
 	}

@@ -290,7 +290,7 @@ func (s *Server) serve(x *exchange) (reply, error) {
 		}
 		c.by = x.by
 		if proof := x.by.TicketReply; proof != nil {
-			x.w.Header()[challengeHeader] = []string{"Negotiate " + base64.StdEncoding.EncodeToString(proof)}
+			x.w.Header()[challengeHeader] = []string{"Negotiate " + base64.StdEncoding.EncodeToString(*proof)}
 		}
 	}
 	if r.ContentLength != 0 {

@@ -42,7 +42,17 @@ func (s *Service) Grant(ctx context.Context, by *access.Caller, req GrantRequest
 	if err != nil {
 		return Created{}, err
 	}
-	return s.issueTo(ctx, grantee, assigned, req.Key)
+	c, err := s.issueTo(ctx, grantee, assigned, req.Key)
+	if err != nil {
+		return Created{}, err
+	}
+	// Who was cut off while the key was made must not get it.
+	if _, err := s.grantee(ctx, req); fault.KindOf(err) == fault.Forbidden {
+		return Created{}, err
+	} else if err != nil {
+		return Created{}, fault.Wrap(err, fault.Unknown, "it is not known whether the credentials of the grant still hold")
+	}
+	return c, nil
 }
 
 func (r GrantRequest) problems() (p fault.Problems) {

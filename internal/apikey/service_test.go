@@ -433,6 +433,49 @@ func TestGrantWithRunAs(t *testing.T) {
 	}
 }
 
+// leaving is a user who can be cut off, and a store in which it happens just
+// before a key is added.
+type leaving struct {
+	*sqlstore.DB
+	runner
+	gone, target *bool
+	leaves       func()
+}
+
+func (l leaving) Authenticate(ctx context.Context, username, password string) (access.Subject, error) {
+	if *l.gone {
+		return access.Subject{}, fault.New(fault.Unauthenticated, "disabled")
+	}
+	return l.runner.Authenticate(ctx, username, password)
+}
+
+func (l leaving) Lookup(ctx context.Context, username string) (access.Subject, error) {
+	if *l.target {
+		return access.Subject{}, fault.New(fault.NotFound, "deleted")
+	}
+	return l.runner.Lookup(ctx, username)
+}
+
+func (l leaving) InsertAPIKey(ctx context.Context, k apikey.Key, sets ...apikey.RoleSet) error {
+	l.leaves()
+	return l.DB.InsertAPIKey(ctx, k, sets...)
+}
+
+// Who is cut off while a key is granted to them does not get it: the key came after
+// the revocation that should have taken it.
+func TestGrantToOneWhoIsCutOffMeanwhile(t *testing.T) {
+	for name, runAs := range map[string]string{"the grantee": "", "who is run as": "target"} {
+		var gone, target bool
+		l := leaving{DB: openStore(t), gone: &gone, target: &target, leaves: func() { gone, target = runAs == "", runAs != "" }}
+		s := apikey.New(l, l, l, apikey.Options{Enabled: true, RunAs: true, Now: time.Now})
+		made, err := s.Grant(t.Context(), caller(t, "g", "grant_api_key"), apikey.GrantRequest{
+			Type: "password", Username: "runner", Password: "x", RunAs: runAs, Key: apikey.CreateRequest{Name: "n"}})
+		if fault.KindOf(err) != fault.Forbidden || made.Secret != "" {
+			t.Errorf("%s: %+v, %v; want fault.Forbidden", name, made, err)
+		}
+	}
+}
+
 // AK-123: what is held in memory of a key is gone once the cache was cleared.
 // The store is changed behind the service's back, so that memory and store differ.
 func TestClearCache(t *testing.T) {

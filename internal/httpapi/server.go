@@ -373,14 +373,17 @@ func (s *Server) authenticateAgain(x *exchange, c *call) error {
 }
 
 // stillHolds refuses to hand out a new credential to whoever got it with one that
-// was revoked while it was made. Otherwise a thief who renews a token without a
-// pause outlives every revocation: some request is always on its way. The new
-// one stays behind, and nobody knows its secret.
+// was revoked while it was made, or as a user who was cut off meanwhile. Otherwise a
+// thief who makes a new one without a pause outlives every revocation: some request
+// is always on its way. The new one stays behind, and nobody knows its secret.
 func (s *Server) stillHolds(x *exchange) error {
-	if !x.showed("Bearer") && !x.showed("ApiKey") {
+	if x.showed("Negotiate") {
 		return nil
 	}
-	_, err := s.Auth.Authenticate(x.r.Context(), x.r.Header, shown(x.r), x.uri)
+	by, err := s.Auth.Authenticate(x.r.Context(), x.r.Header, shown(x.r), x.uri)
+	if err == nil && by.RunAsUnknown {
+		return by.Authorize(access.Request{Action: "cluster:admin/xpack/security/user/authenticate", Self: true})
+	}
 	if err != nil && fault.KindOf(err) != fault.Unauthenticated {
 		return fault.Wrap(err, fault.Unknown, "it is not known whether the credential of the request still holds")
 	}

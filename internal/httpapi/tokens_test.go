@@ -248,19 +248,26 @@ func TestRevokedWhileATokenIsMade(t *testing.T) {
 	}
 	acc := w.token(credentials).Access
 	key := w.expand("ApiKey {{base64 " + keyOfAdmin(t, w) + "}}")
+	basic := func(name string) string { return w.expand("Basic {{base64 " + name + ":" + name + "-password}}") }
+	own := `{"grant_type":"client_credentials"}`
+	asS := basic("admin") + "\nes-security-runas-user: s"
 	tests := []struct {
-		name, authorization string
-		happens             func()
-		want                int
+		name, authorization, body string
+		happens                   func()
+		want                      int
 	}{
-		{"nothing", "Bearer " + acc, func() {}, http.StatusOK},
-		{"the token is revoked", "Bearer " + acc, revoke("DELETE /_security/oauth2/token\n\n" + `{"username":"t"}`), http.StatusUnauthorized},
-		{"the key is revoked", key, revoke("DELETE /_security/api_key\n\n" + `{"name":"of admin"}`), http.StatusUnauthorized},
+		{"nothing", "Bearer " + acc, own, func() {}, http.StatusOK},
+		{"the token is revoked", "Bearer " + acc, own, revoke("DELETE /_security/oauth2/token\n\n" + `{"username":"t"}`), http.StatusUnauthorized},
+		{"the key is revoked", key, own, revoke("DELETE /_security/api_key\n\n" + `{"name":"of admin"}`), http.StatusUnauthorized},
+		{"the user is cut off", basic("t"), own, revoke("DELETE /_security/user/t?invalidate_tokens=true\n"), http.StatusUnauthorized},
+		{"the user that is run as is cut off", asS, own, revoke("DELETE /_security/user/s?invalidate_tokens=true\n"), http.StatusForbidden},
+		{"the user of the password is cut off", basic("admin"), `{"grant_type":"password","username":"v","password":"v-password"}`,
+			revoke("PUT /_security/user/v/_disable?invalidate_tokens=true\n"), http.StatusUnauthorized},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			store.happens.Store(&tt.happens)
-			got := w.expect("POST /_security/oauth2/token\nAuthorization: "+tt.authorization+"\n\n"+`{"grant_type":"client_credentials"}`, tt.want)
+			got := w.expect("POST /_security/oauth2/token\nAuthorization: "+tt.authorization+"\n\n"+tt.body, tt.want)
 			if strings.Contains(got.body, "access_token") != (tt.want == http.StatusOK) {
 				t.Error(got.body)
 			}

@@ -11,6 +11,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"log/slog"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -252,7 +253,7 @@ func (r *Realm) settle(ctx context.Context, username string, e *cache.Entry[*acc
 // prove asks the directory whether a password is right. Many clients that begin
 // at once with the same password cost one login.
 func (r *Realm) prove(ctx context.Context, username, password string) (*person, error) {
-	p, err, _ := r.checks.Do(username+"\x00"+password, func() (any, error) {
+	p, err, _ := r.checks.Do(strconv.Itoa(len(username))+":"+username+password, func() (any, error) {
 		return r.login(context.WithoutCancel(ctx), username, password) // whoever waits for it as well need not go when ctx does
 	})
 	if err != nil {

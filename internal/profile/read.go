@@ -247,17 +247,24 @@ func (s *Service) HasPrivileges(ctx context.Context, by *access.Caller, uids []s
 			h.Unknown = append(h.Unknown, uid)
 		}
 	}
+	known := map[access.Permissions]bool{} // many have the same roles, and a check is work
 	for _, p := range found {
 		if !p.Enabled {
 			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return Holders{}, err
 		}
 		rights, err := s.roles.Permissions(ctx, p.Roles)
 		if err != nil {
 			return Holders{}, err
 		}
-		held, err := check(rights)
-		if err != nil {
-			return Holders{}, err
+		held, done := known[rights]
+		if !done {
+			if held, err = check(rights); err != nil {
+				return Holders{}, err
+			}
+			known[rights] = held
 		}
 		if held {
 			h.Held = append(h.Held, p.UID)

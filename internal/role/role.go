@@ -208,7 +208,12 @@ func (s *Service) Snapshot(ctx context.Context, names []string) (access.RoleSet,
 // together returns what the named roles are when they are united.
 func (s *Service) together(ctx context.Context, names []string) (united, error) {
 	names = effective(names)
-	key := strings.Join(names, "\x00") // not part of any name
+	key := strings.Join(names, "\x00")
+	if strings.Count(key, "\x00") >= max(len(names), 1) {
+		// No role is called like that, but what mappings and directories name may
+		// hold anything. It must not pass for the names on both sides of the NUL.
+		return s.unite(ctx, names)
+	}
 	e := s.united.Get(key)
 	if e != nil && !e.Value.current() {
 		s.united.Kill(key)
@@ -255,16 +260,21 @@ func (s *Service) unite(ctx context.Context, names []string) (united, error) {
 	return u, nil
 }
 
+// fewNames is how many names are compared without memory of their own.
+const fewNames = 64
+
 // effective drops repetitions, and all but superuser where it is present.
 func effective(names []string) []string {
 	if slices.Contains(names, access.SuperuserName) {
 		return []string{access.SuperuserName}
 	}
+	once := func() []string { return slices.Compact(slices.Sorted(slices.Values(names))) }
+	if len(names) > fewNames { // to compare each with each would take seconds for very many
+		return once()
+	}
 	for i, name := range names {
 		if slices.Contains(names[:i], name) {
-			names = slices.Clone(names)
-			slices.Sort(names)
-			return slices.Compact(names)
+			return once()
 		}
 	}
 	return names

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -301,5 +302,33 @@ func TestGetAndDelete(t *testing.T) {
 				t.Errorf("Delete = %v, %v; want %v, kind %v", found, err, tt.found, tt.want)
 			}
 		})
+	}
+}
+
+// What a mapping or a directory names may hold a NUL. It is one role that does not
+// exist, whoever was resolved before.
+func TestANULPartsNoNames(t *testing.T) {
+	s := role.New(open(t), time.Now)
+	put(t, s, "ops", `{"cluster":["all"]}`)
+	if !holds(t, s, []string{"x", "ops"}, "all") {
+		t.Error("ops does not hold all")
+	}
+	if holds(t, s, []string{"x\x00ops"}, "all") {
+		t.Error("one name passes for two")
+	}
+	if holds(t, s, []string{"y\x00ops"}, "all") || !holds(t, s, []string{"y", "ops"}, "all") {
+		t.Error("two names pass for one")
+	}
+}
+
+func TestVeryManyNames(t *testing.T) {
+	s := role.New(open(t), time.Now)
+	put(t, s, "ops", `{"cluster":["all"]}`)
+	names := []string{"ops"}
+	for i := range 3000 {
+		names = append(names, "no"+strconv.Itoa(i%1500))
+	}
+	if !holds(t, s, names, "all") || !holds(t, s, names, "all") {
+		t.Error("one of many names does not count")
 	}
 }

@@ -24,6 +24,9 @@ func (d *DB) CutOffUser(ctx context.Context, c user.CutOff) (found bool, done us
 		if err != nil || !found && !c.Delete {
 			return err
 		}
+		if c.Changed != nil {
+			tx.committed(c.Changed)
+		}
 		if c.APIKeys {
 			for _, w := range where(apikey.Selector{Username: c.Username, Realm: c.Realm}) {
 				w.add("invalidated_at IS NULL")

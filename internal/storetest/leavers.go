@@ -44,9 +44,14 @@ func cut(t *testing.T, s Store, c user.CutOff) (found bool, done user.Revoked, k
 		Keys:   func(ids []string) { keys = append(keys, ids...) },
 		Tokens: func(hashes []token.Hash) { tokens = append(tokens, hashes...) },
 	}
+	told := 0
+	c.Changed = func() { told++ }
 	found, done, err := s.CutOffUser(t.Context(), c)
 	if err != nil {
 		t.Fatalf("CutOffUser: %v", err)
+	}
+	if want := found || c.Delete; (told == 1) != want {
+		t.Errorf("told %d times that the user changed; want it told: %v", told, want)
 	}
 	return found, done, keys, tokens
 }

@@ -65,7 +65,19 @@ func (s *Service) Grant(ctx context.Context, by *access.Caller, req GrantRequest
 		if err != nil {
 			return Granted{}, err
 		}
-		return s.issue(ctx, by, &access.Caller{Subject: u, Type: access.ByRealm}, req, Login{})
+		g, err := s.issue(ctx, by, &access.Caller{Subject: u, Type: access.ByRealm}, req, Login{})
+		if err != nil {
+			return Granted{}, err
+		}
+		// Who was cut off while the token was made must not get it.
+		_, err = s.users.Authenticate(ctx, *req.Username, *req.Password)
+		switch {
+		case fault.KindOf(err) == fault.Unauthenticated:
+			return Granted{}, fault.Wrap(err, fault.Unauthenticated, "unable to authenticate user [%s] for action [%s]", *req.Username, action)
+		case err != nil:
+			return Granted{}, fault.Wrap(err, fault.Unknown, "it is not known whether the password still holds")
+		}
+		return g, nil
 	}
 	if err := s.disabled(); err != nil {
 		return Granted{}, err

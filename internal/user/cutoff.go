@@ -29,6 +29,9 @@ type CutOff struct {
 	// Ended is called with what was revoked once it is durable, and before this call
 	// or any later write is answered.
 	Ended Ended
+	// Changed is called like Ended, whether or not anything was revoked; nil: nobody
+	// wants to know.
+	Changed func()
 }
 
 // Ended hears what became of keys and tokens: of those that are named or, if none
@@ -94,6 +97,7 @@ func (s *Service) cutOff(ctx context.Context, by *access.Caller, c CutOff) (bool
 	c.At = s.now().Truncate(time.Millisecond)
 	c.TokensCreatedFrom = c.At.Add(-refreshLife)
 	c.Ended = s.ended
+	c.Changed = func() { s.cache.Kill(c.Username) } // before whoever makes a credential meanwhile is judged once more
 	found, done, err := s.store.CutOffUser(ctx, c)
 	s.cache.Kill(c.Username)
 	switch fault.KindOf(err) {

@@ -18,7 +18,7 @@ func TestNodeClient717(t *testing.T) {
 	})
 }
 
-var mainFiles = []string{"js/mainjob.test.js", "js/invalidate.test.js", "js/tokens.test.js", "js/tokens-invalidate.test.js", "js/transport.test.js"}
+var mainFiles = []string{"js/mainjob.test.js", "js/invalidate.test.js", "js/tokens.test.js", "js/tokens-invalidate.test.js", "js/identity.test.js", "js/transport.test.js"}
 
 func node9() []string {
 	return []string{"LATCHKEY_CLIENT=@elastic/elasticsearch", "LATCHKEY_CLIENT_MAJOR=9"}

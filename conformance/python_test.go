@@ -8,14 +8,16 @@ import (
 // Two releases of the Python client go through the same scenarios; see python/.
 
 func TestPythonClient9(t *testing.T) {
-	runPython(t, shared, "9", warned(t), "main_job", "invalidate", "tokens", "transport")
+	runPython(t, shared, "9", warned(t), "main_job", "invalidate", "tokens", "identity", "transport")
 }
 
 func TestPythonClient8(t *testing.T) {
-	runPython(t, shared, "8", warned(t), "main_job", "invalidate", "tokens", "transport")
+	runPython(t, shared, "8", warned(t), "main_job", "invalidate", "tokens", "identity", "transport")
 }
 
-func TestPythonClient717(t *testing.T) { runPython(t, shared, "7", nil, "release7", "release7_tokens") }
+func TestPythonClient717(t *testing.T) {
+	runPython(t, shared, "7", nil, "release7", "release7_tokens", "release7_identity")
+}
 
 // runPython runs scenario modules against s with the given major release of the client.
 func runPython(t *testing.T, s *server, major string, env []string, modules ...string) {

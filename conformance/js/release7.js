@@ -8,12 +8,16 @@ const bodies = {
   createApiKey: [],
   getToken: [],
   grantApiKey: [],
-  hasPrivileges: [],
+  hasPrivileges: ['user'],
   invalidateApiKey: [],
   invalidateToken: [],
   putRole: ['name'],
+  putRoleMapping: ['name'],
   putUser: ['username']
 }
+
+// The calls whose body is one parameter.
+const whole = { putPrivileges: 'privileges' }
 
 function split (params, path) {
   const sent = { body: {} }
@@ -24,10 +28,15 @@ function split (params, path) {
   return sent
 }
 
+function params7 (name, params) {
+  if (whole[name]) return { body: params[whole[name]] }
+  return bodies[name] ? split(params, bodies[name]) : params
+}
+
 function calls (api) {
   return new Proxy(api, {
     get: (_, name) => async (params = {}, { meta, ...options } = {}) => {
-      const answer = await api[name](bodies[name] ? split(params, bodies[name]) : params, options)
+      const answer = await api[name](params7(name, params), options)
       return meta ? answer : answer.body
     }
   })

@@ -3,6 +3,7 @@ package latchkey
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -22,12 +23,9 @@ type CreateAPIKeyRequest struct {
 
 // MarshalJSON writes the expiration with its unit.
 func (r CreateAPIKeyRequest) MarshalJSON() ([]byte, error) {
-	if r.Expiration < 0 {
-		return nil, fmt.Errorf("an API key cannot expire after %v", r.Expiration)
-	}
-	expiration := ""
-	if r.Expiration > 0 {
-		expiration = strconv.FormatInt(int64((r.Expiration-1)/time.Millisecond)+1, 10) + "ms"
+	expiration, err := expirationText(r.Expiration)
+	if err != nil {
+		return nil, err
 	}
 	return json.Marshal(struct {
 		Name            string          `json:"name"`
@@ -35,6 +33,16 @@ func (r CreateAPIKeyRequest) MarshalJSON() ([]byte, error) {
 		RoleDescriptors map[string]Role `json:"role_descriptors,omitempty"`
 		Metadata        json.RawMessage `json:"metadata,omitempty"`
 	}{r.Name, expiration, r.RoleDescriptors, r.Metadata})
+}
+
+func expirationText(d time.Duration) (string, error) {
+	switch {
+	case d < 0:
+		return "", fmt.Errorf("an API key cannot expire after %v", d)
+	case d == 0:
+		return "", nil
+	}
+	return strconv.FormatInt(int64((d-1)/time.Millisecond)+1, 10) + "ms", nil
 }
 
 // GrantAPIKeyRequest is the body of POST /_security/api_key/grant. The key is
@@ -157,8 +165,8 @@ type APIKey struct {
 	Metadata     json.RawMessage `json:"metadata"` // an object, as the client wrote it
 	// RoleDescriptors holds what was assigned, by name; empty: what the owner held.
 	RoleDescriptors json.RawMessage `json:"role_descriptors,omitempty"`
-	// LimitedBy is what the owner held when the key was made: one object of
-	// descriptors by role name. It is there only on request.
+	// LimitedBy is what the owner held when the key was made or last updated: one
+	// object of descriptors by role name. It is there only on request.
 	LimitedBy []json.RawMessage `json:"limited_by,omitempty"`
 }
 
@@ -227,3 +235,82 @@ func (c *Client) GetAPIKeys(ctx context.Context, req GetAPIKeysRequest) ([]APIKe
 	got, err := call[GetAPIKeysResponse](ctx, c, request{method: http.MethodGet, path: "/_security/api_key", query: query, mayMiss: true})
 	return got.APIKeys, err
 }
+
+// UpdateAPIKeyRequest says what to change of an API key. What is not set stays as
+// it is. What the key keeps of its owner, roles above all, is renewed in every case.
+type UpdateAPIKeyRequest struct {
+	Expiration time.Duration // from now, in steps of a millisecond, rounded up; 0: keep; since 8.12
+	// RoleDescriptors take the place of all that were assigned; nil: keep; empty: what the owner holds.
+	RoleDescriptors map[string]Role
+	Metadata        json.RawMessage // an object in place of the old one; nil: keep
+}
+
+// MarshalJSON writes the expiration with its unit.
+func (r UpdateAPIKeyRequest) MarshalJSON() ([]byte, error) { return r.marshal(nil) }
+
+// marshal writes the body for one key, or for those of ids.
+func (r UpdateAPIKeyRequest) marshal(ids []string) ([]byte, error) {
+	expiration, err := expirationText(r.Expiration)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(struct {
+		IDs             []string        `json:"ids,omitempty"`
+		Expiration      string          `json:"expiration,omitempty"`
+		RoleDescriptors map[string]Role `json:"role_descriptors,omitzero"`
+		Metadata        json.RawMessage `json:"metadata,omitempty"`
+	}{ids, expiration, r.RoleDescriptors, r.Metadata})
+}
+
+// UpdateAPIKeyResponse says whether an update made a difference.
+type UpdateAPIKeyResponse struct {
+	Updated bool `json:"updated"`
+}
+
+// BulkUpdateAPIKeysResponse is the answer to an update of many API keys: ids by
+// what became of them, in the order of the request.
+type BulkUpdateAPIKeysResponse struct {
+	Updated []string    `json:"updated"`
+	Noops   []string    `json:"noops"` // there was nothing to change
+	Errors  *BulkErrors `json:"errors,omitempty"`
+}
+
+func (r *BulkUpdateAPIKeysResponse) missing() string {
+	switch {
+	case r.Updated == nil:
+		return "updated"
+	case r.Noops == nil:
+		return "noops"
+	}
+	return ""
+}
+
+// UpdateAPIKey changes an API key of the caller, who must not be an API key. It
+// reports whether there was anything to change. The secret stays, and the change
+// counts from the next request with it on. Somebody else's key is an [*Error] of
+// status 404, as one that does not exist; one that has ended, of status 400.
+// Since 8.4.
+func (c *Client) UpdateAPIKey(ctx context.Context, id string, req UpdateAPIKeyRequest) (updated bool, err error) {
+	if err := needName("id of the API key", id); err != nil {
+		return false, err
+	}
+	got, err := call[UpdateAPIKeyResponse](ctx, c, request{method: http.MethodPut, path: under("/_security/api_key", id), body: req})
+	return got.Updated, err
+}
+
+// BulkUpdateAPIKeys changes many API keys alike, as [Client.UpdateAPIKey] does
+// one. It succeeds also where some of them, or all, are refused: see Errors.
+// Since 8.5.
+func (c *Client) BulkUpdateAPIKeys(ctx context.Context, ids []string, req UpdateAPIKeyRequest) (BulkUpdateAPIKeysResponse, error) {
+	if len(ids) == 0 {
+		return BulkUpdateAPIKeysResponse{}, errors.New("latchkey: there are no ids of API keys to update")
+	}
+	return call[BulkUpdateAPIKeysResponse](ctx, c, request{method: http.MethodPost, path: "/_security/api_key/_bulk_update", body: bulkUpdate{ids, req}})
+}
+
+type bulkUpdate struct {
+	ids []string
+	req UpdateAPIKeyRequest
+}
+
+func (b bulkUpdate) MarshalJSON() ([]byte, error) { return b.req.marshal(b.ids) }

@@ -77,6 +77,10 @@ func TestRequestsAsTheyAreSent(t *testing.T) {
 			}
 		}
 		w.Header().Set("X-Elastic-Product", "Elasticsearch")
+		if strings.HasSuffix(r.URL.Path, "/_bulk_update") {
+			_, _ = io.WriteString(w, `{"updated":[],"noops":[]}`)
+			return
+		}
 		_, _ = io.WriteString(w, `{"id":"i","api_key":"s","access_token":"a","invalidated_tokens":0,"previously_invalidated_tokens":0,"username":"u","api_keys":[],"invalidated_api_keys":[],"previously_invalidated_api_keys":[]}`)
 	}))
 	defer echo.Close()
@@ -127,6 +131,19 @@ func TestRequestsAsTheyAreSent(t *testing.T) {
 			_, err := base.GetAPIKeys(ctx, latchkey.GetAPIKeysRequest{Name: "a b*", Owner: true, ActiveOnly: true, WithLimitedBy: true})
 			return err
 		}, "GET /below/_security/api_key?active_only=true&name=a+b%2A&owner=true&with_limited_by=true "},
+		{"an update that keeps all", func() error {
+			_, err := base.UpdateAPIKey(ctx, "a/b", latchkey.UpdateAPIKeyRequest{})
+			return err
+		}, "PUT /below/_security/api_key/a%2Fb {}"},
+		{"an update that takes the roles away", func() error {
+			_, err := base.UpdateAPIKey(ctx, "i", latchkey.UpdateAPIKeyRequest{RoleDescriptors: map[string]latchkey.Role{}})
+			return err
+		}, `PUT /below/_security/api_key/i {"role_descriptors":{}}`},
+		{"an update of many keys with all there is", func() error {
+			_, err := base.BulkUpdateAPIKeys(ctx, []string{"i", "j"}, latchkey.UpdateAPIKeyRequest{Expiration: time.Hour + 1, Metadata: json.RawMessage(`{"a":1.50}`),
+				RoleDescriptors: map[string]latchkey.Role{"r": {Cluster: []string{"monitor"}}}})
+			return err
+		}, `POST /below/_security/api_key/_bulk_update {"ids":["i","j"],"expiration":"3600001ms","role_descriptors":{"r":{"cluster":["monitor"]}},"metadata":{"a":1.50}}`},
 		{"an own key by name", func() error {
 			_, err := base.InvalidateAPIKeys(ctx, latchkey.OwnedByName("n*"))
 			return err

@@ -152,6 +152,32 @@ func ExampleClient_GetAPIKeys() {
 	// listed-2 elastic reserved
 }
 
+func ExampleClient_UpdateAPIKey() {
+	client := newClient()
+	defer client.Close()
+	made := newKey(client, "to-be-narrowed")
+	updated, err := client.UpdateAPIKey(context.Background(), made.ID, latchkey.UpdateAPIKeyRequest{
+		RoleDescriptors: map[string]latchkey.Role{"watch": {Cluster: []string{"monitor"}}},
+	})
+	if err != nil {
+		log.Panic(err)
+	}
+	fmt.Println(updated)
+	// Output: true
+}
+
+func ExampleClient_BulkUpdateAPIKeys() {
+	client := newClient()
+	defer client.Close()
+	made := newKey(client, "to-be-prolonged")
+	done, err := client.BulkUpdateAPIKeys(context.Background(), []string{made.ID, "unknown"}, latchkey.UpdateAPIKeyRequest{Expiration: 24 * time.Hour})
+	if err != nil {
+		log.Panic(err)
+	}
+	fmt.Println(len(done.Updated), "updated;", done.Errors.Details["unknown"].Type)
+	// Output: 1 updated; resource_not_found_exception
+}
+
 func ExampleClient_InvalidateAPIKeys() {
 	client := newClient()
 	defer client.Close()

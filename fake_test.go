@@ -74,6 +74,14 @@ var everyCall = map[string]func(ctx context.Context, c *latchkey.Client) error{
 		_, err := c.GetAPIKeys(ctx, latchkey.GetAPIKeysRequest{ID: "i"})
 		return err
 	},
+	"UpdateAPIKey": func(ctx context.Context, c *latchkey.Client) error {
+		_, err := c.UpdateAPIKey(ctx, "i", latchkey.UpdateAPIKeyRequest{})
+		return err
+	},
+	"BulkUpdateAPIKeys": func(ctx context.Context, c *latchkey.Client) error {
+		_, err := c.BulkUpdateAPIKeys(ctx, []string{"i"}, latchkey.UpdateAPIKeyRequest{})
+		return err
+	},
 	"InvalidateAPIKeys": func(ctx context.Context, c *latchkey.Client) error {
 		_, err := c.InvalidateAPIKeys(ctx, latchkey.Owned())
 		return err

@@ -35,6 +35,13 @@ var replayed = []struct {
 	{regexp.MustCompile(`^(POST|PUT) /_security/api_key/grant$`), func(ctx context.Context, c *latchkey.Client) (any, error) {
 		return c.GrantAPIKey(ctx, latchkey.GrantAPIKeyRequest{})
 	}},
+	{regexp.MustCompile(`^PUT /_security/api_key/[^/]+$`), func(ctx context.Context, c *latchkey.Client) (any, error) {
+		updated, err := c.UpdateAPIKey(ctx, "i", latchkey.UpdateAPIKeyRequest{})
+		return latchkey.UpdateAPIKeyResponse{Updated: updated}, err
+	}},
+	{regexp.MustCompile(`^POST /_security/api_key/_bulk_update$`), func(ctx context.Context, c *latchkey.Client) (any, error) {
+		return c.BulkUpdateAPIKeys(ctx, []string{"i"}, latchkey.UpdateAPIKeyRequest{})
+	}},
 	{regexp.MustCompile(`^GET /_security/api_key$`), func(ctx context.Context, c *latchkey.Client) (any, error) {
 		keys, err := c.GetAPIKeys(ctx, latchkey.GetAPIKeysRequest{})
 		return latchkey.GetAPIKeysResponse{APIKeys: keys}, err

@@ -100,6 +100,7 @@ func TestRepetition(t *testing.T) {
 		{"a key is not granted again after a 504", grant, "504,200", nil, 1, "Error"},
 		{"a key is made where no connection came about before", create, "refused,refused,200", nil, 3, ""},
 		{"a key is granted where no connection came about before", grant, "refused,200", nil, 2, ""},
+		{"an update is repeated", "UpdateAPIKey", "reset,503,200", nil, 3, ""},
 		{"a token is not made again after the request was sent", "GetToken", "reset,200", nil, 1, "TransportError"},
 		{"a token is made where no connection came about before", "GetToken", "refused,200", nil, 2, ""},
 		{"a refresh is repeated: it brings the same tokens", "GetToken to refresh", "reset,503,200", nil, 3, ""},

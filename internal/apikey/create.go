@@ -58,14 +58,19 @@ func (s *Service) issueTo(ctx context.Context, owner *access.Subject, assigned R
 		key.Realm = access.APIKeyRealm
 		return s.issue(ctx, &key, nothing, assigned, req)
 	}
-	if owner.Service != nil {
-		return s.issue(ctx, owner, owner.Service.Snapshot, assigned, req)
-	}
-	snapshot, err := s.roles.Snapshot(ctx, owner.Roles)
+	snapshot, err := s.snapshot(ctx, owner)
 	if err != nil {
 		return Created{}, err
 	}
 	return s.issue(ctx, owner, snapshot, assigned, req)
+}
+
+// snapshot is what a user or a service account holds now.
+func (s *Service) snapshot(ctx context.Context, owner *access.Subject) (RoleSet, error) {
+	if owner.Service != nil {
+		return owner.Service.Snapshot, nil
+	}
+	return s.roles.Snapshot(ctx, owner.Roles)
 }
 
 // derivable allows an API key to make keys that can do nothing (spec/api-keys.md 2.1).
@@ -90,17 +95,13 @@ func (s *Service) issue(ctx context.Context, owner *access.Subject, snapshot, as
 	now := s.o.Now()
 	c := Created{ID: secret.NewKeyID(now), Name: req.Name}
 	if req.Expiration != nil {
-		c.ExpiresAt = now.Add(max(*req.Expiration, 0).Truncate(time.Second)).Truncate(time.Millisecond)
+		c.ExpiresAt = expiry(now, *req.Expiration)
 	}
 	c.Secret = secret.NewKeySecret(c.ID)
 	c.Encoded = secret.Encoded(c.ID, c.Secret)
 	k := Key{
 		ID: c.ID, Type: REST, Name: c.Name, Hash: secret.HashRandom(c.Secret),
-		Owner: Owner{
-			Username: owner.Username, Realm: owner.Realm.Name, RealmType: owner.Realm.Type,
-			FullName: owner.FullName, Email: owner.Email, Metadata: object(owner.Metadata),
-		},
-		CreatedAt: now, ExpiresAt: c.ExpiresAt,
+		Owner: ownerOf(owner), CreatedAt: now, ExpiresAt: c.ExpiresAt,
 		Metadata: emptyObject, Roles: assigned.Digest, LimitedBy: snapshot.Digest,
 	}
 	if req.Metadata.Kind == xcontent.Object {
@@ -110,6 +111,18 @@ func (s *Service) issue(ctx context.Context, owner *access.Subject, snapshot, as
 		return Created{}, err
 	}
 	return c, nil
+}
+
+// expiry is when a key ends that is to live for d from now.
+func expiry(now time.Time, d time.Duration) time.Time {
+	return now.Add(max(d, 0).Truncate(time.Second)).Truncate(time.Millisecond)
+}
+
+func ownerOf(s *access.Subject) Owner {
+	return Owner{
+		Username: s.Username, Realm: s.Realm.Name, RealmType: s.Realm.Type,
+		FullName: s.FullName, Email: s.Email, Metadata: object(s.Metadata),
+	}
 }
 
 func object(b json.RawMessage) json.RawMessage {
@@ -150,8 +163,14 @@ func (r CreateRequest) check() (RoleSet, fault.Problems) {
 			p.Add("name must not begin with an underscore")
 		}
 	}
+	reservedMetadata(r.Metadata, &p)
+	assigned, problems := r.Roles.Checked()
+	return assigned, append(p, problems...)
+}
+
+func reservedMetadata(metadata xcontent.Value, p *fault.Problems) {
 	var reserved []string
-	for _, m := range r.Metadata.Members {
+	for _, m := range metadata.Members {
 		if strings.HasPrefix(m.Name, "_") {
 			reserved = append(reserved, m.Name)
 		}
@@ -159,6 +178,4 @@ func (r CreateRequest) check() (RoleSet, fault.Problems) {
 	if len(reserved) > 0 {
 		p.Add("metadata keys must not begin with an underscore: [%s]", strings.Join(reserved, ","))
 	}
-	assigned, problems := r.Roles.Checked()
-	return assigned, append(p, problems...)
 }

@@ -71,19 +71,15 @@ func (r GetRequest) problems() fault.Problems {
 }
 
 // describe adds the role descriptors to keys. A key that the purge took away
-// meanwhile is left out.
+// meanwhile is left out; one that an update gave other sets, while the purge took
+// the old ones, is read again.
 func (s *Service) describe(ctx context.Context, keys []Key, withLimit bool) ([]Info, error) {
 	infos := make([]Info, 0, len(keys))
 	for _, k := range keys {
-		info := Info{Key: k}
-		assigned, err := s.roleSet(ctx, k.Roles)
-		if err == nil {
-			info.Descriptors = assigned.descriptors
-			if withLimit && k.Type == REST {
-				var limit *roleSet
-				if limit, err = s.roleSet(ctx, k.LimitedBy); err == nil {
-					info.Limit = limit.descriptors
-				}
+		info, err := s.info(ctx, k, withLimit)
+		if isNotFound(err) {
+			if k, err = s.store.APIKey(ctx, k.ID); err == nil {
+				info, err = s.info(ctx, k, withLimit)
 			}
 		}
 		if isNotFound(err) {
@@ -95,4 +91,21 @@ func (s *Service) describe(ctx context.Context, keys []Key, withLimit bool) ([]I
 		infos = append(infos, info)
 	}
 	return infos, nil
+}
+
+func (s *Service) info(ctx context.Context, k Key, withLimit bool) (Info, error) {
+	info := Info{Key: k}
+	assigned, err := s.roleSet(ctx, k.Roles)
+	if err != nil {
+		return info, err
+	}
+	info.Descriptors = assigned.descriptors
+	if withLimit && k.Type == REST {
+		limit, err := s.roleSet(ctx, k.LimitedBy)
+		if err != nil {
+			return info, err
+		}
+		info.Limit = limit.descriptors
+	}
+	return info, nil
 }

@@ -1,4 +1,4 @@
-// Package apikey issues, verifies, lists and invalidates API keys, and clears
+// Package apikey issues, verifies, lists, updates and invalidates API keys, and clears
 // away those whose time is over. It leaves storage to its [Store], the shapes of
 // the wire to the edge, and the roles of users to the role room.
 package apikey
@@ -31,10 +31,10 @@ type Key struct {
 	InvalidatedAt time.Time       // zero: not invalidated
 	Metadata      json.RawMessage // a JSON object, as the client wrote it
 	Roles         Digest          // what was assigned
-	LimitedBy     Digest          // what the owner held when the key was made; zero for CrossCluster
+	LimitedBy     Digest          // what the owner held when the key was made or last updated; zero for CrossCluster
 }
 
-// Owner is the creator of a key as of its creation.
+// Owner is the creator of a key as of its creation or last update.
 type Owner struct {
 	Username  string
 	Realm     string
@@ -92,6 +92,16 @@ type Store interface {
 	// this call or any later write is answered: whoever learns from a write
 	// that a key is invalidated learns it after changed has returned.
 	InvalidateAPIKeys(ctx context.Context, sel Selector, restOnly bool, at time.Time, changed func(ids []string)) (Invalidated, error)
+
+	// UpdateAPIKeys has judge look at each key that sel chooses by id, invalidated
+	// and expired ones included, and writes those of which it returns true. Of what
+	// judge has changed in a key, its expiry, metadata, role sets and owner count;
+	// its owner's name and realm stay. No key changes between judge and the write.
+	// The sets are added if a key is written.
+	//
+	// What judge said is void if the call fails. changed is called as by
+	// InvalidateAPIKeys, with the ids of the keys that were written.
+	UpdateAPIKeys(ctx context.Context, sel Selector, sets []RoleSet, judge func(k *Key) bool, changed func(ids []string)) error
 
 	// PurgeAPIKeys removes up to limit keys that expired or were invalidated at
 	// or before the given time, and returns their ids. When it finds fewer, it

@@ -384,3 +384,86 @@ func TestKeysThatThePurgeTakes(t *testing.T) {
 	}
 	verifiers.Wait()
 }
+
+func (r racing) update(t *testing.T, by *access.Caller, id string, req apikey.UpdateRequest) error {
+	t.Helper()
+	_, err := r.Update(t.Context(), by, id, req)
+	if err != nil && fault.KindOf(err) != fault.Argument {
+		t.Errorf("update %s: %v", id, err)
+	}
+	return err
+}
+
+// Requests that were loading a key while it was narrowed go by its new roles.
+func TestALoadThatBeganBeforeAnUpdate(t *testing.T) {
+	r := newRacing(t, 100)
+	x := somebody("x")
+	k := r.create(t, x)
+	h := r.store.hold()
+	const loads = 4
+	mayAll := make([]bool, loads)
+	var all sync.WaitGroup
+	for i := range loads {
+		all.Go(func() {
+			c, err := r.Verify(t.Context(), k.ID, k.Secret)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			mayAll[i], _ = c.Permissions.HasCluster("all")
+		})
+	}
+	for range loads {
+		<-h.read // it holds the key as it was before
+	}
+	if err := r.update(t, x, k.ID, apikey.UpdateRequest{Roles: access.Descriptors{"narrow": {Cluster: []string{"monitor"}}}}); err != nil {
+		t.Fatal(err)
+	}
+	r.store.release(h)
+	all.Wait()
+	if slices.Contains(mayAll, true) {
+		t.Errorf("requests whose loads began before held the old roles: %v", mayAll)
+	}
+}
+
+// While a key is updated without a pause, it is invalidated. From then on it is
+// refused for good, and so are updates of it.
+func TestAnUpdateNeverRevivesAKey(t *testing.T) {
+	r := newRacing(t, 1000)
+	admin, x := somebody("admin"), somebody("x")
+	for round := range 20 {
+		k := r.create(t, x)
+		r.want(t, "a new key", k, "accepted") // warms the cache
+		var over atomic.Bool
+		var updaters sync.WaitGroup
+		begun := make(chan struct{}, 64)
+		for i := range 4 {
+			updaters.Go(func() {
+				for n := 0; ; n++ {
+					day := time.Duration(24+i+n) * time.Hour
+					began := over.Load()
+					err := r.update(t, x, k.ID, apikey.UpdateRequest{Expiration: &day})
+					if began && err == nil {
+						t.Errorf("round %d: an update that began after the invalidation was made", round)
+					}
+					if err != nil {
+						return
+					}
+					select {
+					case begun <- struct{}{}:
+					default:
+					}
+				}
+			})
+		}
+		<-begun
+		done, err := r.Invalidate(t.Context(), admin, apikey.InvalidateRequest{IDs: []string{k.ID}})
+		if err != nil || !slices.Equal(done.IDs, []string{k.ID}) {
+			t.Errorf("invalidated %v, %v; want %s", done.IDs, err, k.ID)
+		}
+		over.Store(true)
+		r.want(t, "after its invalidation", k, "refused")
+		updaters.Wait()
+		r.want(t, "after the last update", k, "refused")
+	}
+}

@@ -288,6 +288,13 @@ func (l *lostAnswer) InvalidateAPIKeys(ctx context.Context, sel apikey.Selector,
 	return apikey.Invalidated{}, l.lose
 }
 
+func (l *lostAnswer) UpdateAPIKeys(ctx context.Context, sel apikey.Selector, sets []apikey.RoleSet, judge func(*apikey.Key) bool, _ func([]string)) error {
+	if err := l.DB.UpdateAPIKeys(ctx, sel, sets, judge, func([]string) {}); err != nil {
+		return err
+	}
+	return l.lose
+}
+
 // An error does not prove that nothing happened, so a cached key is read again.
 func TestInvalidateWithLostAnswer(t *testing.T) {
 	for _, lost := range []error{context.DeadlineExceeded, fault.New(fault.Unknown, "not confirmed")} {
@@ -327,7 +334,9 @@ func TestSwitchedOff(t *testing.T) {
 	_, create := s.Create(t.Context(), by, apikey.CreateRequest{Name: "n"})
 	_, get := s.Get(t.Context(), by, apikey.GetRequest{})
 	_, invalidate := s.Invalidate(t.Context(), by, apikey.InvalidateRequest{Owner: true})
-	for name, err := range map[string]error{"create": create, "get": get, "invalidate": invalidate} {
+	_, update := s.Update(t.Context(), by, "id", apikey.UpdateRequest{})
+	_, updateAll := s.UpdateAll(t.Context(), by, []string{"id"}, apikey.UpdateRequest{})
+	for name, err := range map[string]error{"create": create, "get": get, "invalidate": invalidate, "update": update, "bulk update": updateAll} {
 		f, ok := err.(*fault.Error)
 		if !ok || f.Kind != fault.Disabled || len(f.Fields) != 1 || f.Fields[0].Name != "disabled.feature" || f.Fields[0].Value != "api_keys" {
 			t.Errorf("%s = %#v; want Disabled with disabled.feature api_keys", name, err)

@@ -92,7 +92,7 @@ func (s *Service) load(ctx context.Context, id string) (*loaded, error) {
 		}
 		permissions, err := s.permissions(ctx, k)
 		if isNotFound(err) && try == 0 {
-			continue // purged between the two reads: the key itself is gone as well
+			continue // purged between the two reads: the key itself is gone as well, or carries other sets by now
 		}
 		if err != nil {
 			return nil, err

@@ -21,6 +21,8 @@ func (s *Server) routeAPIKeys() {
 	}
 	s.route("GET /_security/api_key", s.getAPIKeys)
 	s.route("DELETE /_security/api_key", s.invalidateAPIKeys)
+	s.route("PUT /_security/api_key/{id}", s.updateAPIKey)
+	s.route("POST /_security/api_key/_bulk_update", s.updateAPIKeys)
 	s.route("POST /_security/api_key/{ids}/_clear_cache", s.clearAPIKeyCache)
 }
 
@@ -76,12 +78,14 @@ func (s *Server) grantAPIKey(c *call) (act, error) {
 
 // readKey reads the body of create (spec/api-keys.md 2.1).
 func readKey(v xcontent.Value) (apikey.CreateRequest, error) {
-	return readKeyWith(v, func(v xcontent.Value) (access.Descriptors, error) {
-		if v.Kind != xcontent.Object {
-			return nil, v.Mismatch("an object")
-		}
-		return readDescriptors(v)
-	})
+	return readKeyWith(v, readAssigned)
+}
+
+func readAssigned(v xcontent.Value) (access.Descriptors, error) {
+	if v.Kind != xcontent.Object {
+		return nil, v.Mismatch("an object")
+	}
+	return readDescriptors(v)
 }
 
 // readGrantedKey is readKey, and takes an array of objects for role_descriptors
@@ -130,15 +134,7 @@ func readKeyWith(v xcontent.Value, roles func(xcontent.Value) (access.Descriptor
 			named = true
 			return xcontent.ToString(&req.Name)(v)
 		},
-		"expiration": func(v xcontent.Value) error {
-			text, err := v.AsString()
-			if err != nil {
-				return err
-			}
-			d, err := xcontent.ParseDuration(text, "expiration")
-			req.Expiration = &d
-			return err
-		},
+		"expiration": toExpiration(&req.Expiration),
 		"role_descriptors": func(v xcontent.Value) (err error) {
 			req.Roles, err = roles(v)
 			return err
@@ -149,6 +145,18 @@ func readKeyWith(v xcontent.Value, roles func(xcontent.Value) (access.Descriptor
 		err = fault.New(fault.Argument, "[name] is required")
 	}
 	return req, err
+}
+
+func toExpiration(p **time.Duration) func(xcontent.Value) error {
+	return func(v xcontent.Value) error {
+		text, err := v.AsString()
+		if err != nil {
+			return err
+		}
+		d, err := xcontent.ParseDuration(text, "expiration")
+		*p = &d
+		return err
+	}
 }
 
 func newKey(k apikey.Created) reply {
@@ -288,6 +296,73 @@ func toTextOrNull(p *string) func(xcontent.Value) error {
 			return nil
 		}
 		return xcontent.ToString(p)(v)
+	}
+}
+
+// PUT /_security/api_key/{id}
+func (s *Server) updateAPIKey(c *call) (act, error) {
+	var req apikey.UpdateRequest
+	if len(c.content) > 0 {
+		body, err := c.body()
+		if err != nil {
+			return nil, err
+		}
+		if err := body.Read("update_api_key_request", updateFields(&req)); err != nil {
+			return nil, err
+		}
+	}
+	id := c.path("id")
+	return func(ctx context.Context) (reply, error) {
+		changed, err := s.APIKeys.Update(ctx, c.by, id, req)
+		return ok(latchkey.UpdateAPIKeyResponse{Updated: changed}), err
+	}, nil
+}
+
+// POST /_security/api_key/_bulk_update
+func (s *Server) updateAPIKeys(c *call) (act, error) {
+	body, err := c.body()
+	if err != nil {
+		return nil, err
+	}
+	var req apikey.UpdateRequest
+	var ids []string
+	given := false
+	fields := updateFields(&req)
+	fields["ids"] = func(v xcontent.Value) error {
+		given = true
+		return xcontent.ToStrings(&ids)(v)
+	}
+	if err := body.Read("bulk_update_api_key_request", fields); err != nil {
+		return nil, err
+	}
+	if !given {
+		return nil, fault.New(fault.Argument, "[ids] is required")
+	}
+	return func(ctx context.Context) (reply, error) {
+		done, err := s.APIKeys.UpdateAll(ctx, c.by, ids, req)
+		if err != nil {
+			return reply{}, err
+		}
+		answer := latchkey.BulkUpdateAPIKeysResponse{Updated: done.Changed, Noops: done.Same}
+		if n := len(done.Failed); n > 0 {
+			answer.Errors = &latchkey.BulkErrors{Count: n, Details: make(map[string]latchkey.ErrorDetails, n)}
+			for _, f := range done.Failed {
+				answer.Errors.Details[f.ID] = latchkey.ErrorDetails{Type: failures[f.Err.Kind].typ, Reason: f.Err.Reason}
+			}
+		}
+		return ok(answer), nil
+	}, nil
+}
+
+// updateFields are the members of both bodies of an update (spec/api-keys.md 2.4).
+func updateFields(req *apikey.UpdateRequest) xcontent.Fields {
+	return xcontent.Fields{
+		"expiration": toExpiration(&req.Expiration),
+		"role_descriptors": func(v xcontent.Value) (err error) {
+			req.Roles, err = readAssigned(v)
+			return err
+		},
+		"metadata": xcontent.ToObject(&req.Metadata),
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 // writes is answered with a success or an error of 4xx, and nothing of it
 // makes the next request fail: what was accepted can be shown in every format.
 func FuzzBodies(f *testing.F) {
-	api := New(Options{ClusterUUID: "zk-HjQtYQGyL3NFSSu7InA"}, newServices(f, false))
+	api := New(Options{ClusterUUID: "zk-HjQtYQGyL3NFSSu7InA"}, newServices(f, true))
 	uid := activateProfile(f, api)
 	calls := []struct{ method, path, shownAt string }{
 		{"POST", "/_security/api_key", "/_security/api_key?pretty&id="},
@@ -32,6 +32,8 @@ func FuzzBodies(f *testing.F) {
 		{"POST", "/_security/profile/_suggest", ""},
 		{"POST", "/_security/profile/_has_privileges", ""},
 		{"PUT", "/_security/profile/" + uid + "/_data", "/_security/profile/" + uid + "?data=*&"},
+		{"PUT", "/_security/api_key/k1", "/_security/api_key?pretty&id=k1"},
+		{"POST", "/_security/api_key/_bulk_update", "/_security/api_key?pretty&id=k1"},
 	}
 	for i, body := range []string{
 		`{"name":"n","expiration":"1d","role_descriptors":{"r":{"cluster":["all"],"indices":[{"names":["/(a|b)*/"],"privileges":["read"],"query":{"term":{"a":1}}}]}},"metadata":{"a":[1,null]}}`,
@@ -50,6 +52,8 @@ func FuzzBodies(f *testing.F) {
 		`{"uids":["x"],"privileges":{"cluster":["all"]}}`,
 		`{"labels":{"a":{"b":1}},"data":{"c":[1]}}`,
 		"name: n\nmetadata: {a: [1, 0x1f, .inf]}\n",
+		`{"expiration":"1h","role_descriptors":{"r":{"cluster":["monitor"]}},"metadata":{"b":[1.50,{}],"a":null}}`,
+		`{"ids":["k1","k2","k1"],"role_descriptors":{},"metadata":{"a":null,"b":[1.50,{}]}}`,
 		"\xbf\x64name\x61n\xff",
 	} {
 		for kind := range 3 {

@@ -131,6 +131,7 @@ func (s *Server) reserve() {
 			s.router.reserve(of + "/" + call + "/{part}")
 		}
 	}
+	s.router.reserve("/_security/api_key/clone") // no id of a key to update
 }
 
 // exchange is one request and what became known of it so far.

@@ -112,14 +112,7 @@ func (d *DB) APIKeys(ctx context.Context, sel apikey.Selector, activeAt time.Tim
 		if err != nil {
 			return nil, err
 		}
-		for rows.Next() {
-			k, err := scanKey(rows)
-			if err != nil {
-				return nil, errors.Join(err, rows.Close())
-			}
-			keys = append(keys, k)
-		}
-		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		if err := scanKeys(rows, &keys); err != nil {
 			return nil, d.classify(err)
 		}
 	}
@@ -130,6 +123,19 @@ func (d *DB) APIKeys(ctx context.Context, sel apikey.Selector, activeAt time.Tim
 		return strings.Compare(a.ID, b.ID)
 	})
 	return keys, nil
+}
+
+// scanKeys appends the keys of rows to dest and closes them.
+func scanKeys(rows *rows, dest *[]apikey.Key) error {
+	defer rows.Close()
+	for rows.Next() {
+		k, err := scanKey(rows)
+		if err != nil {
+			return err
+		}
+		*dest = append(*dest, k)
+	}
+	return rows.Err()
 }
 
 // RoleSet implements apikey.Store.
@@ -147,7 +153,7 @@ func (d *DB) InvalidateAPIKeys(ctx context.Context, sel apikey.Selector, restOnl
 	var found apikey.Invalidated
 	if len(sel.IDs) > fewIDs {
 		// Looked up by the readers first: what a stranger invents must not hold up the writer.
-		there, err := d.existing(ctx, sel.IDs)
+		there, err := d.existing(ctx, apikey.Selector{IDs: sel.IDs})
 		if err != nil || len(there) == 0 {
 			return found, err
 		}
@@ -238,11 +244,11 @@ func invalidateText(n int) string {
 // fewIDs are so few that looking for them is not worth a read of its own.
 const fewIDs = 100
 
-// existing returns those of ids that there are. No id comes into being later:
-// they are made by us, at random.
-func (d *DB) existing(ctx context.Context, ids []string) ([]string, error) {
+// existing returns the ids of the keys that sel chooses by id and by what never
+// changes of them. No id comes into being later: they are made by us, at random.
+func (d *DB) existing(ctx context.Context, sel apikey.Selector) ([]string, error) {
 	var there []string
-	for _, w := range where(apikey.Selector{IDs: ids}) {
+	for _, w := range where(sel) {
 		rows, err := d.queryOnce(ctx, `SELECT id FROM api_keys`+w.String(), w.args...)
 		if err != nil {
 			return nil, err
@@ -254,9 +260,77 @@ func (d *DB) existing(ctx context.Context, ids []string) ([]string, error) {
 	return there, nil
 }
 
+// UpdateAPIKeys implements apikey.Store.
+func (d *DB) UpdateAPIKeys(ctx context.Context, sel apikey.Selector, sets []apikey.RoleSet, judge func(k *apikey.Key) bool, changed func(ids []string)) error {
+	if len(sel.IDs) > fewIDs {
+		there, err := d.existing(ctx, sel)
+		if err != nil || len(there) == 0 {
+			return err
+		}
+		sel.IDs = there
+	}
+	return d.write(ctx, func(tx *Tx) error {
+		var ids []string
+		for step := range slices.Chunk(sel.IDs, updateStep) {
+			part := sel
+			part.IDs = step
+			var keys []apikey.Key
+			for _, w := range where(part) {
+				rows, err := tx.queryOnce(selectKeys+w.String(), w.args...)
+				if err != nil {
+					return err
+				}
+				if err := scanKeys(rows, &keys); err != nil {
+					return err
+				}
+			}
+			for i := range keys {
+				k := &keys[i]
+				id := k.ID
+				if !judge(k) {
+					continue
+				}
+				if err := tx.updateKey(id, k); err != nil {
+					return err
+				}
+				ids = append(ids, id)
+			}
+			if len(step) < len(sel.IDs) {
+				time.Sleep(invalidationPause)
+			}
+		}
+		if len(ids) == 0 {
+			return nil
+		}
+		for _, s := range sets {
+			if err := tx.keepRoleSet(s); err != nil {
+				return err
+			}
+		}
+		tx.committed(func() { changed(ids) })
+		return nil
+	})
+}
+
+const updateStep = 50 // keys
+
+func (tx *Tx) updateKey(id string, k *apikey.Key) error {
+	var limitedBy []byte
+	if k.LimitedBy != (apikey.Digest{}) {
+		limitedBy = k.LimitedBy[:]
+	}
+	_, err := tx.exec(`
+		UPDATE api_keys SET realm_type = $2, expires_at = $3, roles = $4, limited_by = $5, metadata = $6,
+			owner_name = $7, owner_email = $8, owner_metadata = $9
+		WHERE id = $1`,
+		id, k.Owner.RealmType, millis(k.ExpiresAt), k.Roles[:], limitedBy, string(k.Metadata),
+		k.Owner.FullName, k.Owner.Email, string(k.Owner.Metadata))
+	return err
+}
+
 // PurgeAPIKeys implements apikey.Store.
 func (d *DB) PurgeAPIKeys(ctx context.Context, before time.Time, limit int) ([]string, error) {
-	// Finding them reads the whole table, so it happens outside the writer; none of them can come back to life.
+	// Finding them reads the whole table, so it happens outside the writer, which looks at each of them again.
 	rows, err := d.query(ctx, `
 		SELECT key_id FROM invalidated_keys WHERE invalidated_at <= $1
 		UNION SELECT id FROM api_keys WHERE expires_at <= $1
@@ -287,6 +361,8 @@ func (d *DB) PurgeAPIKeys(ctx context.Context, before time.Time, limit int) ([]s
 			return nil
 		}
 		clear(tx.sets)
+		// Once more then: what came before in this transaction may note a set that goes now.
+		tx.committed(func() { clear(tx.sets) })
 		_, err := tx.exec(`
 			DELETE FROM role_sets WHERE digest NOT IN (
 				SELECT roles FROM api_keys UNION SELECT limited_by FROM api_keys WHERE limited_by IS NOT NULL)`)

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"crypto/tls"
 	"log/slog"
 	"net"
@@ -36,7 +37,10 @@ func (s *Server) HTTPServer() *Edge {
 		MaxHeaderBytes:               s.opts.MaxInitialLineLength + s.opts.MaxHeaderSize + 64<<10,
 		DisableGeneralOptionsHandler: true,
 		ConnState:                    follow,
-		ErrorLog:                     slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return context.WithValue(ctx, edgeKey{}, edgeOf(c))
+		},
+		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}}
 }
 
@@ -62,6 +66,7 @@ func (l edgeListener) Accept() (net.Conn, error) {
 type edgeConn struct {
 	net.Conn
 	stage atomic.Int32
+	body  atomic.Bool // what comes now is the body of the request that is being served
 	early atomic.Bool // some of the next request came while one is being served
 	until time.Time   // when the headers must be there, if bounded; for Read alone
 }
@@ -85,7 +90,7 @@ func (c *edgeConn) Read(b []byte) (int, error) {
 		_ = c.SetReadDeadline(c.until) // fails only where the connection has
 	}
 	n, err := c.Conn.Read(b)
-	if n > 0 && !c.stage.CompareAndSwap(resting, begun) && c.stage.Load() == serving {
+	if n > 0 && !c.stage.CompareAndSwap(resting, begun) && c.stage.Load() == serving && !c.body.Load() {
 		c.early.Store(true)
 	}
 	return n, err
@@ -99,14 +104,29 @@ func (c *edgeConn) CloseWrite() error {
 	return nil
 }
 
-// follow hears from net/http when the headers of a request are complete, and
-// when its answer is.
-func follow(conn net.Conn, state http.ConnState) {
+type edgeKey struct{}
+
+// edgeOf returns the connection below TLS, or nil for one of another kind.
+func edgeOf(conn net.Conn) *edgeConn {
 	if t, ok := conn.(*tls.Conn); ok {
 		conn = t.NetConn()
 	}
-	c, ok := conn.(*edgeConn)
-	if !ok {
+	c, _ := conn.(*edgeConn)
+	return c
+}
+
+// expectBody tells the connection of r whether more of its body is to come.
+func expectBody(r *http.Request, more bool) {
+	if c, _ := r.Context().Value(edgeKey{}).(*edgeConn); c != nil {
+		c.body.Store(more)
+	}
+}
+
+// follow hears from net/http when the headers of a request are complete, and
+// when its answer is.
+func follow(conn net.Conn, state http.ConnState) {
+	c := edgeOf(conn)
+	if c == nil {
 		return
 	}
 	switch state {
@@ -115,6 +135,7 @@ func follow(conn net.Conn, state http.ConnState) {
 			_ = c.SetReadDeadline(time.Time{})
 		}
 	case http.StateIdle:
+		c.body.Store(false)
 		if c.early.Swap(false) {
 			c.stage.Store(begun)
 		} else {

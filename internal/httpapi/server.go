@@ -157,6 +157,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if id := r.Header["X-Opaque-Id"]; len(id) > 0 {
 		w.Header()["X-Opaque-Id"] = id[:1]
 	}
+	if r.ContentLength != 0 {
+		expectBody(r, true)
+	}
 	if !s.log.Enabled(r.Context(), slog.LevelDebug) {
 		s.answer(x)
 		return
@@ -299,6 +302,7 @@ func (s *Server) serve(x *exchange) (reply, error) {
 		if err := s.readBody(x, c); err != nil {
 			return reply{}, err
 		}
+		expectBody(r, false)
 		if c.by != nil && time.Since(began) > promptBody {
 			if err := s.authenticateAgain(x, c); err != nil {
 				return reply{}, err

@@ -71,6 +71,19 @@ func TestTimeouts(t *testing.T) {
 				time.Sleep(24 * time.Hour)
 			}
 		}},
+		{"a connection may rest after a body that came by itself", func(t *testing.T, c *piped) {
+			for range 3 {
+				c.write(post)
+				c.write(`"012345`)
+				c.write(`6789"`)
+				c.answers(200)
+				time.Sleep(24 * time.Hour)
+				c.write(strings.Replace(post, "Host: x", "Host: x\r\nX-Stranger: 1", 1)) // whose body is not read
+				c.write(`"0123456789"`)
+				c.answers(401)
+				time.Sleep(24 * time.Hour)
+			}
+		}},
 		{"an act may take longer than the headers", func(t *testing.T, c *piped) {
 			c.write(strings.Replace(get, "_security/_authenticate", "_probe/slow", 1))
 			c.answers(200)

@@ -25,6 +25,7 @@ const (
 	Argument                    // a value that breaks a rule by itself
 	Invalid                     // it parses, and the request as a whole breaks numbered rules: see [Problems]
 	Search                      // a search that cannot be run; its shown cause says why
+	Buckets                     // aggregations whose answer would be too large; only ever the shown cause of a Search
 	Refused                     // numbered rules that only the stored state could break
 	Disabled                    // the feature is switched off
 	Status                      // a refusal of 400 that has no better name

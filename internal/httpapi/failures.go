@@ -24,6 +24,7 @@ var failures = map[fault.Kind]struct {
 	fault.Argument:        {http.StatusBadRequest, "illegal_argument_exception"},
 	fault.Invalid:         {http.StatusBadRequest, "action_request_validation_exception"},
 	fault.Search:          {http.StatusBadRequest, "search_phase_execution_exception"},
+	fault.Buckets:         {http.StatusBadRequest, "too_many_buckets_exception"},
 	fault.Refused:         {http.StatusBadRequest, "validation_exception"},
 	fault.Disabled:        {http.StatusBadRequest, "feature_not_enabled_exception"},
 	fault.Status:          {http.StatusBadRequest, "status_exception"},

@@ -9,22 +9,26 @@ import (
 	"latchkey/internal/xcontent"
 )
 
-// search reads a search. Its body may be absent, or be in the parameter source.
+// search reads a search, which may not aggregate.
 func (c *call) search(s dsl.Schema) (*dsl.Request, error) {
-	if err := c.bodyFromSource(); err != nil {
+	body, err := c.searchBody()
+	if err != nil {
 		return nil, err
 	}
-	var body xcontent.Value
-	if len(c.content) > 0 {
-		var err error
-		if body, err = c.body(); err != nil {
-			return nil, err
-		}
-		if body.Kind == xcontent.Null {
-			return nil, fault.New(fault.Malformed, "[%d:%d] a search must be an object", body.Line, body.Col)
-		}
-	}
 	return dsl.Parse(body, s, time.Now())
+}
+
+// searchBody reads the body of a search. It may be absent, which is null then, or
+// be in the parameter source.
+func (c *call) searchBody() (xcontent.Value, error) {
+	if err := c.bodyFromSource(); err != nil || len(c.content) == 0 {
+		return xcontent.Value{}, err
+	}
+	body, err := c.body()
+	if err == nil && body.Kind == xcontent.Null {
+		err = fault.New(fault.Malformed, "[%d:%d] a search must be an object", body.Line, body.Col)
+	}
+	return body, err
 }
 
 // bodyFromSource takes the parameters source and source_content_type for a body

@@ -10,20 +10,23 @@ import (
 	"latchkey/internal/xcontent"
 )
 
-// between tests dates for being in a range. A bound that stands for a span, such
+// between returns the test of dates for being in a range. A bound that stands for a span, such
 // as a day, takes it in or leaves it out as a whole.
-func (p *parser) between(low, high xcontent.Value, includeLow, includeHigh bool, format, zone string) (func(string) bool, error) {
+func (p *parser) between(low, high xcontent.Value, includeLow, includeHigh bool, format, zone string) (Test, error) {
 	in, err := location(zone)
 	if err != nil {
 		return nil, err
 	}
-	from, to := int64(math.MinInt64+1), int64(math.MaxInt64)
+	from, to := int64(math.MinInt64), int64(math.MaxInt64)
 	if low.Kind != xcontent.Null {
 		first, last, err := p.instant(low, format, in)
 		if err != nil {
 			return nil, err
 		}
-		if from = first; !includeLow {
+		switch from = first; {
+		case !includeLow && last == math.MaxInt64:
+			return Instants{}, nil
+		case !includeLow:
 			from = last + 1
 		}
 	}
@@ -32,11 +35,14 @@ func (p *parser) between(low, high xcontent.Value, includeLow, includeHigh bool,
 		if err != nil {
 			return nil, err
 		}
-		if to = last; !includeHigh {
+		switch to = last; {
+		case !includeHigh && first == math.MinInt64:
+			return Instants{}, nil
+		case !includeHigh:
 			to = first - 1
 		}
 	}
-	return func(s string) bool { at := millis(s); return from <= at && at <= to }, nil
+	return instants([][2]int64{{from, to}}), nil
 }
 
 func location(zone string) (*time.Location, error) {
@@ -293,13 +299,13 @@ func parseDate(text, format string, in *time.Location) (first, last time.Time, e
 }
 
 // formatDate shows a date by the first of the formats.
-func formatDate(at int64, format string) (string, error) {
+func formatDate(at int64, format string, in *time.Location) (string, error) {
 	first, _, _ := strings.Cut(format, "||")
 	l, err := readFormat(first)
 	if err != nil {
 		return "", err
 	}
-	t := time.UnixMilli(at).UTC()
+	t := time.UnixMilli(at).In(in)
 	form, named := shown[first]
 	if _, known := layouts[first]; known && !named {
 		form = "2006-01-02T15:04:05.000Z07:00"

@@ -18,8 +18,7 @@ var schema = Schema{
 	{Name: "name"}, {Name: "tags"}, {Name: "on", Type: Boolean}, {Name: "at", Type: Date}, {Name: "metadata", Type: Flat}, {Name: "secret", Unsorted: true},
 }
 
-// thing is a document by the names of its fields; those below metadata come from
-// an object.
+// thing is a document by the names of its fields.
 type thing struct {
 	id       string
 	fields   map[string][]string
@@ -28,16 +27,21 @@ type thing struct {
 
 func (d thing) ID() string { return d.id }
 
-func (d thing) Values(field string) []string {
-	rest, ok := strings.CutPrefix(field, "metadata")
-	if !ok {
-		return d.fields[field]
+func (d thing) Cell(field string) Cell {
+	values := d.fields[field]
+	switch {
+	case field == "metadata":
+		return Object(d.metadata)
+	case len(values) > 0 && field == "on":
+		return Is(values[0] == "true")
+	case len(values) > 0 && field == "at":
+		at, err := strconv.ParseInt(values[0], 10, 64)
+		if err != nil {
+			panic(err)
+		}
+		return At(at)
 	}
-	v, err := xcontent.ParseJSON([]byte(d.metadata))
-	if err != nil {
-		panic(err)
-	}
-	return Leaves(v, strings.TrimPrefix(rest, "."))
+	return Texts(values)
 }
 
 // noon is what now means; the things were made on the days before it.
@@ -52,25 +56,27 @@ var things = []thing{
 	{"4", map[string][]string{"name": {"alphabet"}, "tags": {"red"}, "on": {"true"}}, `{"n":"9"}`},
 }
 
-func parse(t testing.TB, body string) (*Request, error) {
+func parseJSON(body string) (xcontent.Value, error) { return xcontent.ParseJSON([]byte(body)) }
+
+func readBody(t testing.TB, body string) (*Request, error) {
 	t.Helper()
-	v, err := xcontent.ParseJSON([]byte(body))
+	v, err := parseJSON(body)
 	if err != nil {
 		t.Fatalf("%s: %v", body, err)
 	}
-	return Parse(v, schema, noon)
+	return ParseWithAggregations(v, schema, noon)
 }
 
 func run(t testing.TB, body string) (Found[thing], error) {
 	t.Helper()
-	r, err := parse(t, body)
+	r, err := readBody(t, body)
 	if err != nil {
 		return Found[thing]{}, err
 	}
 	if err := r.Problems().Err(fault.Invalid); err != nil {
 		return Found[thing]{}, err
 	}
-	return Run(t.Context(), r, things)
+	return Run(t.Context(), r, schema, things)
 }
 
 func TestQueries(t *testing.T) {
@@ -205,6 +211,7 @@ func TestRefusals(t *testing.T) {
 		{"too many queries", `{"query":` + wide + `}`, fault.Argument},
 		{"too many words", `{"query":{"simple_query_string":{"query":"` + strings.Repeat("a ", 2000) + `"}}}`, fault.Argument},
 		{"parentheses too deep", `{"query":{"simple_query_string":{"query":"` + strings.Repeat("(", 100) + `"}}}`, fault.Argument},
+		{"words that turn too often", `{"query":{"simple_query_string":{"query":"` + strings.Repeat("a | b + ", 60) + `"}}}`, fault.Argument},
 		{"a negative from", `{"from":-1}`, fault.Invalid},
 		{"a negative size", `{"size":-1}`, fault.Invalid},
 		{"a size that is no number", `{"size":"ten"}`, fault.Malformed},
@@ -291,11 +298,11 @@ func TestPagesFollowEachOther(t *testing.T) {
 		var seen []string
 		after := ""
 		for range len(docs) {
-			r, err := parse(t, `{"size":10,"sort":[`+keys+`]`+after+`}`)
+			r, err := readBody(t, `{"size":10,"sort":[`+keys+`]`+after+`}`)
 			if err != nil {
 				t.Fatal(err)
 			}
-			found, err := Run(t.Context(), r, docs)
+			found, err := Run(t.Context(), r, schema, docs)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -320,17 +327,17 @@ func TestPagesFollowEachOther(t *testing.T) {
 func TestASearchEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	r, err := parse(t, `{}`)
+	r, err := readBody(t, `{}`)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Run(ctx, r, things); err != context.Canceled {
+	if _, err := Run(ctx, r, schema, things); err != context.Canceled {
 		t.Errorf("Run = %v; want %v", err, context.Canceled)
 	}
 }
 
-// FuzzParse reads any body. What it takes can be run, and everything that it shows
-// to have sorted by is taken again as search_after.
+// FuzzParse reads any body. What it takes can be run, what it aggregates can be shown,
+// and everything that it shows to have sorted by is taken again as search_after.
 func FuzzParse(f *testing.F) {
 	for _, body := range []string{
 		`{"query":{"bool":{"must":[{"term":{"name":"a"}}],"should":{"range":{"at":{"gte":"now-1d/d||+1M","format":"yyyy-MM-dd||epoch_second","time_zone":"+01:00"}}},"minimum_should_match":"2<-25% 9<3"}}}`,
@@ -338,6 +345,9 @@ func FuzzParse(f *testing.F) {
 		`{"sort":["_doc",{"at":{"order":"desc","format":"date_time","missing":"_first"}},{"on":{"mode":"max"}}],"search_after":[1,"x",null]}`,
 		`{"query":{"terms":{"tags":["a",1,true]}},"sort":{"metadata.n":{"missing":"x"}}}`,
 		`{"query":{"wildcard":{"name":{"value":"*\\?a","case_insensitive":"true"}}}}`,
+		`{"aggs":{"a":{"terms":{"field":"tags","size":3,"order":[{"b>c.value":"desc"},{"_key":"asc"}],"include":"r.*","missing":"x","min_doc_count":0},"aggs":{"b":{"filter":{"exists":{"field":"at"}},"aggs":{"c":{"cardinality":{"field":"metadata"}}}}}}}}`,
+		`{"aggregations":{"a":{"date_range":{"field":"at","format":"yyyy-MM-dd","time_zone":"+01:00","keyed":true,"ranges":[{"from":"now-1d/d","key":"k"},{"to":1.5}]}},"b":{"filters":{"filters":{"x":{"match_all":{}}},"other_bucket_key":"o"},"meta":{}}}}`,
+		`{"aggs":{"a":{"composite":{"size":2,"sources":[{"x":{"terms":{"field":"on","missing_bucket":true,"missing_order":"last"}}},{"y":{"terms":{"field":"at","order":"desc","format":"date"}}}],"after":{"x":null,"y":"2026-01-01"}}}}}`,
 	} {
 		f.Add([]byte(body))
 	}
@@ -346,7 +356,7 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			return
 		}
-		r, err := Parse(v, schema, noon)
+		r, err := ParseWithAggregations(v, schema, noon)
 		if err != nil {
 			if fault.KindOf(err) == fault.Internal {
 				t.Errorf("Parse(%s) = %v, which is no fault", body, err)
@@ -356,14 +366,17 @@ func FuzzParse(f *testing.F) {
 		if r.Problems() != nil {
 			return
 		}
-		found, err := Run(t.Context(), r, things)
+		found, err := tableOf(things).Search(t.Context(), r, All{})
 		if err != nil {
 			if fault.KindOf(err) == fault.Internal {
-				t.Errorf("Run(%s) = %v, which is no fault", body, err)
+				t.Errorf("Search(%s) = %v, which is no fault", body, err)
 			}
 			return
 		}
-		for _, h := range found.Page {
+		if shown := found.Aggregations.Render(true).JSON(); !json.Valid(shown) {
+			t.Fatalf("%s shows %s", body, shown)
+		}
+		for _, h := range found.Hits {
 			if h.Sort == nil {
 				continue
 			}

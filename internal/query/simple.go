@@ -16,7 +16,7 @@ import (
 // (one word with blanks), * (beginning), ~ (nearly), parentheses and \. No field
 // is split into words, so a word must be a whole value. Fields that nobody may ask
 // about, or whose values cannot be meant, are passed over.
-func (p *parser) simple(v xcontent.Value, _ int) (test, error) {
+func (p *parser) simple(v xcontent.Value, _ int) (Node, error) {
 	text := ""
 	fields := []string{"*"}
 	operator := "or"
@@ -46,7 +46,7 @@ func (p *parser) simple(v xcontent.Value, _ int) (test, error) {
 		return nil, s.err
 	}
 	if len(parts) == 0 || len(s.names) == 0 {
-		return nothing, nil
+		return None{}, nil
 	}
 	enough := 1
 	if least != nil && !joined {
@@ -54,7 +54,7 @@ func (p *parser) simple(v xcontent.Value, _ int) (test, error) {
 			return nil, err
 		}
 	}
-	return func(d Document) bool { return enoughMatch(parts, d, enough) }, nil
+	return Bool{Should: parts, Enough: enough}, nil
 }
 
 // allowed returns the fields that patterns of names, which may end with a boost, choose.
@@ -110,7 +110,7 @@ func (s *phrase) eat(op, flag string) bool {
 // expression reads to the end, or to a closing parenthesis that belongs to it.
 // Operators count from left to right. As long as all of them are "or" the parts
 // are apart; else (joined) there is one.
-func (s *phrase) expression(depth int) (parts []test, joined bool) {
+func (s *phrase) expression(depth int) (parts []Node, joined bool) {
 	and, given := !s.or, false
 	for s.err == nil {
 		s.rest = strings.TrimLeftFunc(s.rest, unicode.IsSpace)
@@ -131,27 +131,32 @@ func (s *phrase) expression(depth int) (parts []test, joined bool) {
 		if !given {
 			and = !s.or
 		}
-		t := s.item(depth)
+		n := s.item(depth)
 		given = false
 		switch {
-		case t == nil:
+		case n == nil:
 		case and && len(parts) > 0:
-			left := slices.Clone(parts)
-			parts, joined = []test{func(d Document) bool { return enoughMatch(left, d, 1) && t(d) }}, true
+			if len(parts) > 1 {
+				s.p.turns++
+			}
+			if s.p.turns > maxTurns {
+				s.err = fault.New(fault.Argument, "the operators of query strings may turn from [|] to [+] at most [%d] times", maxTurns)
+			}
+			parts, joined = []Node{bothOf(anyOf(parts), n)}, true
 		default:
-			parts = append(parts, t)
+			parts = append(parts, n)
 		}
 	}
 	return parts, joined
 }
 
 // item reads a word or an expression in parentheses, with the signs before it.
-func (s *phrase) item(depth int) test {
+func (s *phrase) item(depth int) Node {
 	not := false
 	for s.eat("-", "NOT") {
 		not = !not
 	}
-	var t test
+	var n Node
 	switch s.p.clauses++; {
 	case s.p.clauses > maxClauses:
 		s.err = fault.New(fault.Argument, "a search may have at most [%d] clauses", maxClauses)
@@ -164,20 +169,20 @@ func (s *phrase) item(depth int) test {
 		if len(parts) == 0 {
 			return nil
 		}
-		t = func(d Document) bool { return enoughMatch(parts, d, 1) }
+		n = anyOf(parts)
 	default:
-		if t = s.word(); t == nil {
+		if n = s.word(); n == nil {
 			return nil
 		}
 	}
 	if not {
-		return func(d Document) bool { return !t(d) }
+		return noneOf(n)
 	}
-	return t
+	return n
 }
 
 // word reads a word, or a text in quotes.
-func (s *phrase) word() test {
+func (s *phrase) word() Node {
 	var b strings.Builder
 	quoted := strings.HasPrefix(s.rest, `"`) && strings.Contains(s.rest[1:], `"`) && s.eat(`"`, "PHRASE")
 	open, near := false, 0
@@ -222,22 +227,22 @@ func (s *phrase) word() test {
 }
 
 // anywhere tests all fields for a word. One whose values it cannot be does not have it.
-func (s *phrase) anywhere(word string, open bool, near int) test {
-	var tests []test
+func (s *phrase) anywhere(word string, open bool, near int) Node {
+	var nodes []Node
 	for _, name := range s.names {
 		f, _ := s.p.schema.find(name)
 		texts := f.Type == Keyword || f.Type == Flat
 		switch {
 		case texts && open:
-			tests = append(tests, holds(name, begins(word, false)))
+			nodes = append(nodes, Leaf{f, name, Prefix{Text: word}})
 		case texts && near > 0:
-			tests = append(tests, holds(name, func(v string) bool { return xcontent.EditDistance(word, v) <= near }))
+			nodes = append(nodes, Leaf{f, name, Near{word, near}})
 		case open:
 		default:
-			if is, err := s.p.equal(f, xcontent.Value{Kind: xcontent.String, Text: word}, false); err == nil {
-				tests = append(tests, holds(name, is))
+			if t, err := s.p.equal(f, xcontent.Value{Kind: xcontent.String, Text: word}, false); err == nil {
+				nodes = append(nodes, Leaf{f, name, t})
 			}
 		}
 	}
-	return func(d Document) bool { return enoughMatch(tests, d, 1) }
+	return anyOf(nodes)
 }

@@ -10,29 +10,30 @@ import (
 	"latchkey/internal/xcontent"
 )
 
-// key is one thing to sort by.
-type key struct {
-	field   Field
-	name    string // the field, or a path below it; _doc is the order of the documents
-	desc    bool
-	first   bool // what has no value comes first, not last
-	instead *value
-	max     bool // of several values the greatest counts, not the least
-	format  string
+// SortKey is one thing to sort by.
+type SortKey struct {
+	Field   Field
+	Name    string // the field's, or a path below it; or [DocOrder]
+	Desc    bool
+	First   bool   // what has no value comes first, not last
+	Instead *Value // what stands for no value
+	Max     bool   // of several values the greatest counts, not the least
+	Format  string // how dates are shown
 }
 
-const docOrder = "_doc"
+// DocOrder is the name of the order in which documents came.
+const DocOrder = "_doc"
 
-// value is what a document is sorted by.
-type value struct {
-	text   string
-	number int64 // of everything that is no text
-	none   bool  // of texts; what is missing of numbers is beyond all numbers
+// Value is what a document is sorted by.
+type Value struct {
+	Text   string
+	Number int64 // of everything that is no text: epoch milliseconds, 0 or 1, the number of the document
+	None   bool  // of texts; what is missing of numbers is beyond all numbers
 }
 
 // sort reads the keys to sort by: an array of names and of objects with one
 // member, or one such object.
-func (p *parser) sort(v xcontent.Value) ([]key, error) {
+func (p *parser) sort(v xcontent.Value) ([]SortKey, error) {
 	items := v.Items
 	switch v.Kind {
 	case xcontent.Array:
@@ -41,7 +42,7 @@ func (p *parser) sort(v xcontent.Value) ([]key, error) {
 	default:
 		return nil, v.Mismatch("an array")
 	}
-	var keys []key
+	var keys []SortKey
 	for _, item := range items {
 		switch item.Kind {
 		case xcontent.String:
@@ -65,9 +66,9 @@ func (p *parser) sort(v xcontent.Value) ([]key, error) {
 	return keys, nil
 }
 
-func (p *parser) key(name string) key {
-	if name == docOrder {
-		return key{name: name}
+func (p *parser) key(name string) SortKey {
+	if name == DocOrder {
+		return SortKey{Name: name}
 	}
 	f, ok := p.schema.find(name)
 	switch {
@@ -76,10 +77,10 @@ func (p *parser) key(name string) key {
 	case f.Unsorted:
 		p.refuse("sorting is not supported for field [%s]", name)
 	}
-	return key{name: name, field: f}
+	return SortKey{Name: name, Field: f}
 }
 
-func (p *parser) keyWith(m xcontent.Member) (key, error) {
+func (p *parser) keyWith(m xcontent.Member) (SortKey, error) {
 	k := p.key(m.Name)
 	if m.Value.Kind != xcontent.Object {
 		return k, m.Value.Mismatch("an object such as {\"order\":\"desc\"}")
@@ -87,7 +88,7 @@ func (p *parser) keyWith(m xcontent.Member) (key, error) {
 	var missing xcontent.Value
 	order, mode := "asc", ""
 	err := m.Value.Read("sort", xcontent.Fields{
-		"order": xcontent.ToString(&order), "mode": xcontent.ToString(&mode), "format": xcontent.ToString(&k.format),
+		"order": xcontent.ToString(&order), "mode": xcontent.ToString(&mode), "format": xcontent.ToString(&k.Format),
 		"missing": toScalar(&missing), "unmapped_type": scalar, "numeric_type": scalar,
 		"nested": func(xcontent.Value) error { p.refuse("a nested sort is not supported in this context"); return nil },
 	})
@@ -95,140 +96,114 @@ func (p *parser) keyWith(m xcontent.Member) (key, error) {
 		return k, err
 	}
 	order, mode = strings.ToLower(order), strings.ToLower(mode)
-	k.desc = order == "desc"
-	k.max = mode == "max" || mode == "" && k.desc
+	k.Desc = order == "desc"
+	k.Max = mode == "max" || mode == "" && k.Desc
 	if order != "asc" && order != "desc" {
 		p.refuse("the order of a sort is [asc] or [desc], but not [%s]", order)
 	}
 	if mode != "" && mode != "min" && mode != "max" {
 		p.refuse("the mode of a sort is [min] or [max] here, but not [%s]", mode)
 	}
-	if _, err := readFormat(k.format); err != nil || k.format != "" && k.field.Type != Date {
-		p.refuse("the sort by [%s] takes no format [%s]", k.name, k.format)
+	if _, err := readFormat(k.Format); err != nil || k.Format != "" && k.Field.Type != Date {
+		p.refuse("the sort by [%s] takes no format [%s]", k.Name, k.Format)
 	}
 	switch {
 	case missing.Kind == xcontent.Null || missing.Text == "_last":
 	case missing.Text == "_first":
-		k.first = true
+		k.First = true
 	default:
 		v := p.boundary(k, missing)
-		k.instead = &v
+		k.Instead = &v
 	}
 	return k, nil
 }
 
-// numeric reports whether the key's values are numbers.
-func (k key) numeric() bool {
-	return k.name == docOrder || k.field.Type == Boolean || k.field.Type == Date
+// Numeric reports whether the key's values are numbers.
+func (k SortKey) Numeric() bool {
+	return k.Name == DocOrder || k.Field.Type == Boolean || k.Field.Type == Date
 }
 
-// of returns what d, which is at the given place, is sorted by.
-func (k key) of(d Document, at int) value {
-	if k.name == docOrder {
-		return value{number: int64(at)}
-	}
-	all := d.Values(k.name)
-	if len(all) == 0 {
-		return k.missing()
-	}
-	best := k.read(all[0])
-	for _, s := range all[1:] {
-		v := k.read(s)
-		if c := cmp.Or(cmp.Compare(v.number, best.number), cmp.Compare(v.text, best.text)); c > 0 == k.max {
-			best = v
-		}
-	}
-	return best
-}
-
-func (k key) read(s string) value {
+// Missing returns what stands for no value.
+func (k SortKey) Missing() Value {
 	switch {
-	case k.field.Type == Date:
-		return value{number: millis(s)}
-	case k.field.Type == Boolean && s == "true":
-		return value{number: 1}
-	case k.field.Type == Boolean:
-		return value{}
+	case k.Instead != nil:
+		return *k.Instead
+	case !k.Numeric():
+		return Value{None: true}
+	case k.First == k.Desc:
+		return Value{Number: math.MaxInt64}
 	}
-	return value{text: s}
+	return Value{Number: math.MinInt64}
 }
 
-func (k key) missing() value {
-	switch {
-	case k.instead != nil:
-		return *k.instead
-	case !k.numeric():
-		return value{none: true}
-	case k.first == k.desc:
-		return value{number: math.MaxInt64}
-	}
-	return value{number: math.MinInt64}
-}
-
-func (k key) compare(a, b value) int {
-	if a.none || b.none {
+// Compare returns a negative number if a comes before b, and a positive one if it comes after.
+func (k SortKey) Compare(a, b Value) int {
+	if a.None || b.None {
 		c := 0
 		switch {
-		case a.none && !b.none:
+		case a.None && !b.None:
 			c = 1
-		case b.none && !a.none:
+		case b.None && !a.None:
 			c = -1
 		}
-		if k.first {
+		if k.First {
 			c = -c
 		}
 		return c
 	}
-	c := cmp.Or(cmp.Compare(a.number, b.number), cmp.Compare(a.text, b.text))
-	if k.desc {
+	c := cmp.Compare(a.Number, b.Number)
+	if c == 0 {
+		c = strings.Compare(a.Text, b.Text)
+	}
+	if k.Desc {
 		return -c
 	}
 	return c
 }
 
-// show returns v as an answer tells it, and as search_after takes it.
-func (k key) show(v value) xcontent.Value {
-	beyond := v.number == math.MaxInt64 || v.number == math.MinInt64
+// Show returns v as an answer tells it, and as search_after takes it.
+func (k SortKey) Show(v Value) xcontent.Value {
+	beyond := v.Number == math.MaxInt64 || v.Number == math.MinInt64
 	switch {
-	case v.none:
+	case v.None:
 		return xcontent.Value{}
-	case k.numeric() && k.format != "" && !beyond:
-		if text, err := formatDate(v.number, k.format); err == nil {
+	case k.Numeric() && k.Format != "" && !beyond:
+		if text, err := formatDate(v.Number, k.Format, time.UTC); err == nil {
 			return xcontent.Value{Kind: xcontent.String, Text: text}
 		}
-	case k.numeric() && k.field.Type == Boolean && k.name != docOrder && !beyond:
-		return xcontent.Value{Kind: xcontent.Bool, Text: strconv.FormatBool(v.number == 1)}
-	case !k.numeric():
-		return xcontent.Value{Kind: xcontent.String, Text: v.text}
+	case k.Numeric() && k.Field.Type == Boolean && k.Name != DocOrder && !beyond:
+		return xcontent.Value{Kind: xcontent.Bool, Text: strconv.FormatBool(v.Number == 1)}
+	case !k.Numeric():
+		return xcontent.Value{Kind: xcontent.String, Text: v.Text}
 	}
-	return xcontent.Value{Kind: xcontent.Number, Text: strconv.FormatInt(v.number, 10)}
+	return xcontent.Value{Kind: xcontent.Number, Text: strconv.FormatInt(v.Number, 10)}
 }
 
-// boundary reads what show has shown.
-func (p *parser) boundary(k key, v xcontent.Value) value {
+// boundary reads what Show has shown.
+func (p *parser) boundary(k SortKey, v xcontent.Value) Value {
 	if v.Kind == xcontent.Null {
-		return k.missing()
+		return k.Missing()
 	}
-	if !k.numeric() {
-		return value{text: v.Text}
+	if !k.Numeric() {
+		return Value{Text: v.Text}
 	}
 	if n, err := strconv.ParseInt(v.Text, 10, 64); err == nil {
-		return value{number: n}
+		return Value{Number: n}
 	}
-	if k.name != docOrder && k.field.Type == Boolean && (v.Text == "true" || v.Text == "false") {
-		return k.read(v.Text)
+	if k.Name != DocOrder && k.Field.Type == Boolean && (v.Text == "true" || v.Text == "false") {
+		return Value{Number: int64(strings.Compare(v.Text, "false"))}
 	}
-	if k.name != docOrder && k.field.Type == Date {
-		if at, _, err := p.instant(v, k.format, time.UTC); err == nil {
-			return value{number: at}
+	if k.Name != DocOrder && k.Field.Type == Date {
+		if at, _, err := p.instant(v, k.Format, time.UTC); err == nil {
+			return Value{Number: at}
 		}
 	}
-	p.refuse("[%s] is no value of field [%s]", v.Text, k.name)
-	return value{}
+	p.refuse("[%s] is no value of field [%s]", v.Text, k.Name)
+	return Value{}
 }
 
 // after reads search_after.
-func (p *parser) after(v xcontent.Value, keys []key, from int) []value {
+func (p *parser) after(v xcontent.Value, keys []SortKey, from int) []Value {
 	switch {
 	case len(keys) == 0:
 		p.refuse("[search_after] needs a [sort]")
@@ -240,7 +215,7 @@ func (p *parser) after(v xcontent.Value, keys []key, from int) []value {
 	if p.late != nil {
 		return nil
 	}
-	after := make([]value, len(keys))
+	after := make([]Value, len(keys))
 	for i, k := range keys {
 		after[i] = p.boundary(k, v.Items[i])
 	}

@@ -4,12 +4,10 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"strings"
 
 	"latchkey/internal/access"
 	"latchkey/internal/fault"
 	"latchkey/internal/query"
-	"latchkey/internal/xcontent"
 )
 
 const actionQuery = "cluster:admin/xpack/security/role/query"
@@ -28,22 +26,23 @@ var Schema = query.Schema{
 type Named struct {
 	Name       string
 	Descriptor access.Descriptor
-	metadata   *xcontent.Value // parsed when a search first asks for it
 }
 
 // ID implements query.Document.
-func (n *Named) ID() string { return n.Name }
+func (n Named) ID() string { return n.Name }
 
-// Values implements query.Document.
-func (n *Named) Values(field string) []string {
+// Cell implements query.Document.
+func (n Named) Cell(field string) query.Cell {
 	var all []string
 	switch field {
 	case "name":
-		return []string{n.Name}
+		return query.Text(n.Name)
 	case "description":
 		if n.Descriptor.Description != "" {
-			all = []string{n.Descriptor.Description}
+			return query.Text(n.Descriptor.Description)
 		}
+	case "metadata":
+		return query.Object(string(n.Descriptor.Metadata))
 	case "applications.application":
 		for _, a := range n.Descriptor.Applications {
 			all = append(all, a.Application)
@@ -56,33 +55,27 @@ func (n *Named) Values(field string) []string {
 		for _, a := range n.Descriptor.Applications {
 			all = append(all, a.Resources...)
 		}
-	default:
-		if n.metadata == nil {
-			v, _ := xcontent.ParseOwn(n.Descriptor.Metadata) // what was stored can be read; what is empty has no values
-			n.metadata = &v
-		}
-		return query.Leaves(*n.metadata, strings.TrimPrefix(strings.TrimPrefix(field, "metadata"), "."))
 	}
-	return all
+	return query.Texts(all)
 }
 
 // Query finds roles, the built-in ones too; without a sort they come in order of
 // their names.
-func (s *Service) Query(ctx context.Context, by *access.Caller, req *query.Request) (query.Found[*Named], error) {
+func (s *Service) Query(ctx context.Context, by *access.Caller, req *query.Request) (query.Found[Named], error) {
 	if err := req.Problems().Err(fault.Invalid); err != nil {
-		return query.Found[*Named]{}, err
+		return query.Found[Named]{}, err
 	}
 	if err := by.Authorize(access.Request{Action: actionQuery}); err != nil {
-		return query.Found[*Named]{}, err
+		return query.Found[Named]{}, err
 	}
 	roles, err := s.all(ctx, nil)
 	if err != nil {
-		return query.Found[*Named]{}, err
+		return query.Found[Named]{}, err
 	}
-	docs := make([]*Named, 0, len(roles))
+	docs := make([]Named, 0, len(roles))
 	for name, d := range roles {
-		docs = append(docs, &Named{Name: name, Descriptor: d})
+		docs = append(docs, Named{Name: name, Descriptor: d})
 	}
-	slices.SortFunc(docs, func(a, b *Named) int { return cmp.Compare(a.Name, b.Name) })
-	return query.Run(ctx, req, docs)
+	slices.SortFunc(docs, func(a, b Named) int { return cmp.Compare(a.Name, b.Name) })
+	return query.Run(ctx, req, Schema, docs)
 }

@@ -2,7 +2,6 @@ package user
 
 import (
 	"context"
-	"strconv"
 
 	"latchkey/internal/access"
 	"latchkey/internal/fault"
@@ -23,21 +22,21 @@ var Schema = query.Schema{
 // ID implements query.Document.
 func (u User) ID() string { return u.Username }
 
-// Values implements query.Document.
-func (u User) Values(field string) []string {
+// Cell implements query.Document.
+func (u User) Cell(field string) query.Cell {
 	switch {
 	case field == "username":
-		return []string{u.Username}
+		return query.Text(u.Username)
 	case field == "roles":
-		return u.Roles
+		return query.Texts(u.Roles)
 	case field == "enabled":
-		return []string{strconv.FormatBool(u.Enabled)}
+		return query.Is(u.Enabled)
 	case field == "full_name" && u.FullName != nil:
-		return []string{*u.FullName}
+		return query.Text(*u.FullName)
 	case field == "email" && u.Email != nil:
-		return []string{*u.Email}
+		return query.Text(*u.Email)
 	}
-	return nil
+	return query.Cell{}
 }
 
 // Query finds users of the native realm; built-in users are never found.
@@ -52,7 +51,7 @@ func (s *Service) Query(ctx context.Context, by *access.Caller, req *query.Reque
 	if err != nil {
 		return query.Found[User]{}, err
 	}
-	return query.Run(ctx, req, users)
+	return query.Run(ctx, req, Schema, users)
 }
 
 // natives returns those of the named stored users, or all, whose names are theirs

@@ -71,6 +71,9 @@ type Caller struct {
 	// TicketReply is for the client that showed a Kerberos ticket with the request:
 	// it goes back with the answer. nil: nothing does.
 	TicketReply *[]byte
+	// NotedIn is the last minute, since the epoch, in which the room of the credential
+	// noted that it was used. That of a cached credential serves many requests.
+	NotedIn atomic.Int64
 
 	shown atomic.Pointer[[]byte]
 }

@@ -10,10 +10,10 @@ import (
 	"errors"
 	"net/http"
 	"strings"
-	"unicode/utf8"
 
 	"latchkey/internal/access"
 	"latchkey/internal/fault"
+	"latchkey/internal/secret"
 	"latchkey/internal/token"
 )
 
@@ -232,21 +232,16 @@ func refused(detail string) error {
 	}
 }
 
-// apiKey reads Base64 of id:secret, by the standard alphabet, padded or not (spec/api-keys.md 6.1).
 func (a *Authenticator) apiKey(ctx context.Context, value string) (*access.Caller, error) {
-	text, bad := decode(value)
+	id, text, bad := secret.Decoded(value)
 	if bad != "" {
 		return nil, refused("API key: " + bad)
 	}
-	id, secret, ok := strings.Cut(text, ":")
-	if !ok || id == "" {
-		return nil, refused("API key: the value must be the Base64 of an id, a colon and a secret")
-	}
-	return a.APIKeys.Verify(ctx, id, secret)
+	return a.APIKeys.Verify(ctx, id, text)
 }
 
 func (a *Authenticator) basic(ctx context.Context, value, uri string) (*access.Caller, error) {
-	text, bad := decode(value)
+	text, bad := secret.DecodeText(value)
 	username, password, ok := strings.Cut(text, ":")
 	if bad != "" || !ok {
 		return nil, fault.New(fault.Unauthenticated, "unable to authenticate for REST request [%s]: the Basic credentials must be the Base64 of a name, a colon and a password", uri)
@@ -322,25 +317,4 @@ func (a *Authenticator) runAs(ctx context.Context, by *access.Caller, username, 
 	}
 	as.Subject = u
 	return as, nil
-}
-
-// decode reads standard Base64, padded or not, of UTF-8 text; bad says what is wrong with it.
-func decode(value string) (text, bad string) {
-	raw, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(value, "="))
-	padding := len(value) - len(strings.TrimRight(value, "="))
-	if at, ok := errors.AsType[base64.CorruptInputError](err); ok && int(at) < len(value) {
-		return "", "the value is not Base64: illegal character [0x" + hex(value[at]) + "]"
-	}
-	if err != nil || padding > 0 && (len(value)%4 != 0 || padding > 2) {
-		return "", "the value is not Base64: it has the wrong length"
-	}
-	if !utf8.Valid(raw) {
-		return "", "the value is not UTF-8"
-	}
-	return string(raw), ""
-}
-
-func hex(b byte) string {
-	const digits = "0123456789abcdef"
-	return string([]byte{digits[b>>4], digits[b&15]})
 }

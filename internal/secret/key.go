@@ -56,11 +56,6 @@ func DamagedKey(id, secret string) bool {
 	return secret[len(keyMark)+keyRandom:] != keySum(id, random)
 }
 
-// Encoded returns the credential as clients send it: Base64 of id:secret.
-func Encoded(id, secret string) string {
-	return base64.StdEncoding.EncodeToString([]byte(id + ":" + secret))
-}
-
 // saltLen is the length in bytes of a salt of the {SSHA256} form, which is 12
 // characters of Base64.
 const saltLen = 8

@@ -23,13 +23,15 @@ type CreateRequest struct {
 	Metadata   xcontent.Value     // an object, or null for none
 }
 
-// Created is a new key. It is the only time that the secret is shown.
+// Created is a new key, or one with a new secret. It is the only time that the secret is shown.
 type Created struct {
 	ID        string
 	Name      string
 	ExpiresAt time.Time // zero: never
 	Secret    string
 	Encoded   string // Base64 of id:secret, as clients send it
+	// OverlapUntil is, of a rotated key, how long the secret before is good, too; zero: it is not.
+	OverlapUntil time.Time
 }
 
 // Create makes a key that belongs to the caller. What is wrong with the request
@@ -50,19 +52,36 @@ func (s *Service) Create(ctx context.Context, by *access.Caller, req CreateReque
 
 // issueTo makes a key that belongs to owner, who can do no more with it than without.
 func (s *Service) issueTo(ctx context.Context, owner *access.Subject, assigned RoleSet, req CreateRequest) (Created, error) {
+	k := req.key(REST, owner, s.o.Now())
+	snapshot := nothing
 	if owner.APIKey != nil {
 		if err := derivable(req.Roles); err != nil {
 			return Created{}, err
 		}
-		key := *owner
-		key.Realm = access.APIKeyRealm
-		return s.issue(ctx, &key, nothing, assigned, req)
+		k.Owner.Realm, k.Owner.RealmType = access.APIKeyRealm.Name, access.APIKeyRealm.Type
+	} else {
+		var err error
+		if snapshot, err = s.snapshot(ctx, owner); err != nil {
+			return Created{}, err
+		}
 	}
-	snapshot, err := s.snapshot(ctx, owner)
-	if err != nil {
+	if err := restrictions(req.Roles); err != nil {
 		return Created{}, err
 	}
-	return s.issue(ctx, owner, snapshot, assigned, req)
+	k.Roles, k.LimitedBy = assigned.Digest, snapshot.Digest
+	return s.issue(ctx, k, owner.Roles, assigned, snapshot)
+}
+
+// key is what r asks for, without role sets and what [Service.issue] adds.
+func (r CreateRequest) key(typ Type, owner *access.Subject, now time.Time) Key {
+	k := Key{Type: typ, Name: r.Name, Owner: ownerOf(owner), CreatedAt: now, Metadata: emptyObject}
+	if r.Expiration != nil {
+		k.ExpiresAt = expiry(now, *r.Expiration)
+	}
+	if r.Metadata.Kind == xcontent.Object {
+		k.Metadata = r.Metadata.JSON()
+	}
+	return k
 }
 
 // snapshot is what a user or a service account holds now.
@@ -88,29 +107,19 @@ func derivable(roles access.Descriptors) error {
 // nothing is the set of a key to which nothing was assigned, and of the owner of a derived key.
 var nothing = access.Descriptors{}.RoleSet()
 
-func (s *Service) issue(ctx context.Context, owner *access.Subject, snapshot, assigned RoleSet, req CreateRequest) (Created, error) {
-	if err := restrictions(req.Roles); err != nil {
+// issue gives k its id and a secret and stores it with the sets that it carries,
+// unless a policy for owners with these roles is against it. All keys are made here.
+func (s *Service) issue(ctx context.Context, k Key, roles []string, sets ...RoleSet) (Created, error) {
+	if broken := s.allowed(&k, roles, whole); broken != nil {
+		return Created{}, broken
+	}
+	k.ID = secret.NewKeyID(k.CreatedAt)
+	text := secret.NewKeySecret(k.ID)
+	k.Hash = secret.HashRandom(text)
+	if err := s.store.InsertAPIKey(ctx, k, sets...); err != nil {
 		return Created{}, err
 	}
-	now := s.o.Now()
-	c := Created{ID: secret.NewKeyID(now), Name: req.Name}
-	if req.Expiration != nil {
-		c.ExpiresAt = expiry(now, *req.Expiration)
-	}
-	c.Secret = secret.NewKeySecret(c.ID)
-	c.Encoded = secret.Encoded(c.ID, c.Secret)
-	k := Key{
-		ID: c.ID, Type: REST, Name: c.Name, Hash: secret.HashRandom(c.Secret),
-		Owner: ownerOf(owner), CreatedAt: now, ExpiresAt: c.ExpiresAt,
-		Metadata: emptyObject, Roles: assigned.Digest, LimitedBy: snapshot.Digest,
-	}
-	if req.Metadata.Kind == xcontent.Object {
-		k.Metadata = req.Metadata.JSON()
-	}
-	if err := s.store.InsertAPIKey(ctx, k, assigned, snapshot); err != nil {
-		return Created{}, err
-	}
-	return c, nil
+	return Created{ID: k.ID, Name: k.Name, ExpiresAt: k.ExpiresAt, Secret: text, Encoded: secret.Encoded(k.ID, text)}, nil
 }
 
 // expiry is when a key ends that is to live for d from now.
@@ -148,24 +157,25 @@ const maxName = 256 // UTF-16 units, as the original counts
 // the request.
 func (r CreateRequest) check() (RoleSet, fault.Problems) {
 	var p fault.Problems
-	name := r.Name
-	switch {
-	case name == "":
-		p.Add("name must not be empty")
-	default:
-		if len(name) > maxName && len(utf16.Encode([]rune(name))) > maxName {
-			p.Add("name must not be longer than [%d] characters", maxName)
-		}
-		if name != strings.TrimFunc(name, func(r rune) bool { return r <= ' ' }) {
-			p.Add("name must not begin or end with whitespace")
-		}
-		if strings.HasPrefix(name, "_") {
-			p.Add("name must not begin with an underscore")
-		}
-	}
+	checkName(r.Name, &p)
 	reservedMetadata(r.Metadata, &p)
 	assigned, problems := r.Roles.Checked()
 	return assigned, append(p, problems...)
+}
+
+func checkName(name string, p *fault.Problems) {
+	if name == "" {
+		p.Add("name must not be empty")
+	}
+	if len(name) > maxName && len(utf16.Encode([]rune(name))) > maxName {
+		p.Add("name must not be longer than [%d] characters", maxName)
+	}
+	if name != strings.TrimFunc(name, func(r rune) bool { return r <= ' ' }) {
+		p.Add("name must not begin or end with whitespace")
+	}
+	if strings.HasPrefix(name, "_") {
+		p.Add("name must not begin with an underscore")
+	}
 }
 
 func reservedMetadata(metadata xcontent.Value, p *fault.Problems) {

@@ -17,6 +17,7 @@ type GetRequest struct {
 	Owner         bool // only the caller's own
 	ActiveOnly    bool // neither invalidated nor expired
 	WithLimitedBy bool
+	WithLastUsed  bool
 }
 
 // Info is a key as it may be shown.
@@ -24,6 +25,7 @@ type Info struct {
 	Key
 	Descriptors access.Descriptors // as assigned; empty: what the owner held
 	Limit       access.Descriptors // what the owner held; nil unless asked for, and for cross-cluster keys
+	LastUse     Use                // zero unless asked for, and for keys that were never used
 }
 
 // Get returns the keys that req chooses, oldest first (spec/api-keys.md 3).
@@ -52,7 +54,11 @@ func (s *Service) Get(ctx context.Context, by *access.Caller, req GetRequest) ([
 	if err != nil {
 		return nil, err
 	}
-	return s.describe(ctx, keys, req.WithLimitedBy)
+	infos, err := s.describe(ctx, keys, req.WithLimitedBy)
+	if err == nil && req.WithLastUsed {
+		err = s.addUses(ctx, infos)
+	}
+	return infos, err
 }
 
 func (r GetRequest) problems() fault.Problems {

@@ -17,12 +17,14 @@ type InvalidateRequest struct {
 	Username string
 	Realm    string
 	Owner    bool // only the caller's own
+	DryRun   bool // only tell what would become of them
 }
 
 // Invalidate ends the keys that req chooses. When it returns, this process
 // refuses them: in the answer are the keys changed now, those named by id that
 // were invalidated before, and the cross-cluster keys that the caller's
-// privileges do not reach (spec/api-keys.md 1).
+// privileges do not reach (spec/api-keys.md 1). A dry run is judged alike, and
+// answered as if it were none.
 func (s *Service) Invalidate(ctx context.Context, by *access.Caller, req InvalidateRequest) (Invalidated, error) {
 	req.Name, req.Username, req.Realm = blank(req.Name), blank(req.Username), blank(req.Realm)
 	if err := req.problems().Err(fault.Invalid); err != nil {
@@ -40,11 +42,15 @@ func (s *Service) Invalidate(ctx context.Context, by *access.Caller, req Invalid
 	}
 	sel := selector(req.Name, req.Username, req.Realm, req.Owner, by)
 	sel.IDs = slices.Compact(slices.Sorted(slices.Values(req.IDs)))
+	if req.DryRun {
+		return s.store.PreviewInvalidation(ctx, sel, !both)
+	}
 	kill := func(ids []string) { s.keys.Kill(ids...) }
 	done, err := s.store.InvalidateAPIKeys(ctx, sel, !both, s.o.Now().Truncate(time.Millisecond), kill)
 	if err != nil {
 		return Invalidated{}, s.uncertain(err)
 	}
+	s.invalidated.Add(uint64(len(done.IDs)))
 	return done, nil
 }
 

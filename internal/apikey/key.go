@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"latchkey/internal/access"
+	"latchkey/internal/query"
 )
 
 // Type is the kind of a key.
@@ -25,13 +26,18 @@ type Key struct {
 	Type          Type
 	Name          string
 	Owner         Owner
-	Hash          string // a stored form of package secret
+	Hash          string    // a stored form of package secret
+	OldHash       string    // of the secret before the last rotation, if both were to be good for a time
+	OldUntil      time.Time // when that time is over
 	CreatedAt     time.Time
 	ExpiresAt     time.Time       // zero: never
 	InvalidatedAt time.Time       // zero: not invalidated
 	Metadata      json.RawMessage // a JSON object, as the client wrote it
-	Roles         Digest          // what was assigned
+	Roles         Digest          // what was assigned; of a CrossCluster key its access
 	LimitedBy     Digest          // what the owner held when the key was made or last updated; zero for CrossCluster
+	// CertificateIdentity is a regular expression for the subject of the certificate
+	// that a cluster shows with a CrossCluster key; "": any.
+	CertificateIdentity string
 }
 
 // Owner is the creator of a key as of its creation or last update.
@@ -81,6 +87,11 @@ type Store interface {
 	// activeAt set, only those that are neither invalidated nor expired at that time.
 	APIKeys(ctx context.Context, sel Selector, activeAt time.Time) ([]Key, error)
 
+	// QueryAPIKeys finds what r asks for over [Schema] among the keys that visible
+	// matches; no other key has any influence on the answer. It sees every change
+	// that was answered before. It fails as [query.Table.Search] does.
+	QueryAPIKeys(ctx context.Context, r *query.Request, visible query.Node) (KeysFound, error)
+
 	// RoleSet returns the body of a set that a key carries, or fault.NotFound.
 	RoleSet(ctx context.Context, digest Digest) ([]byte, error)
 
@@ -95,16 +106,44 @@ type Store interface {
 
 	// UpdateAPIKeys has judge look at each key that sel chooses by id, invalidated
 	// and expired ones included, and writes those of which it returns true. Of what
-	// judge has changed in a key, its expiry, metadata, role sets and owner count;
-	// its owner's name and realm stay. No key changes between judge and the write.
-	// The sets are added if a key is written.
+	// judge has changed in a key, its hashes, expiry, metadata, role sets, certificate
+	// identity and owner count; its owner's name and realm stay. No key changes
+	// between judge and the write. The sets are added if a key is written.
 	//
 	// What judge said is void if the call fails. changed is called as by
 	// InvalidateAPIKeys, with the ids of the keys that were written.
 	UpdateAPIKeys(ctx context.Context, sel Selector, sets []RoleSet, judge func(k *Key) bool, changed func(ids []string)) error
 
+	// PreviewInvalidation returns what [Store.InvalidateAPIKeys] would find, and
+	// changes nothing.
+	PreviewInvalidation(ctx context.Context, sel Selector, restOnly bool) (Invalidated, error)
+
+	// NoteAPIKeyUses keeps of each key its latest use. A use that is older than the
+	// one that is kept changes nothing, nor does that of a key that is not there.
+	NoteAPIKeyUses(ctx context.Context, uses []Use) error
+
+	// APIKeyUses returns the last uses of those of the given keys that were ever
+	// used, by id.
+	APIKeyUses(ctx context.Context, ids []string) (map[string]Use, error)
+
+	// ExpiringAPIKeys returns the keys that are not invalidated and expire after one
+	// time and not after another, in order of expiry, then of id, as many as limit at most.
+	ExpiringAPIKeys(ctx context.Context, after, until time.Time, limit int) ([]Key, error)
+
+	// UntoldAPIKeys is ExpiringAPIKeys without the keys that NoteTold was given with
+	// the expiry that they have.
+	UntoldAPIKeys(ctx context.Context, after, until time.Time, limit int) ([]Key, error)
+
+	// NoteTold remembers that somebody was told when these keys expire. Those that
+	// are not there any more are passed over.
+	NoteTold(ctx context.Context, keys []Key) error
+
+	// CountAPIKeys counts the keys as of the first time; expiring are those that
+	// expire up to the second.
+	CountAPIKeys(ctx context.Context, at, until time.Time) (Counts, error)
+
 	// PurgeAPIKeys removes up to limit keys that expired or were invalidated at
-	// or before the given time, and returns their ids. When it finds fewer, it
-	// also removes the role sets that no key carries any more.
+	// or before the given time, with their uses, and returns their ids. When it finds
+	// fewer, it also removes the role sets that no key carries any more.
 	PurgeAPIKeys(ctx context.Context, before time.Time, limit int) ([]string, error)
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"latchkey/internal/access"
@@ -55,6 +56,8 @@ type Options struct {
 	PurgeInterval time.Duration // between two runs of the purge
 	PurgeTimeout  time.Duration // of one run; 0 or less: none
 	Retention     time.Duration // how long an expired or invalidated key stays readable
+	Policies      []Policy      // all that apply to an owner count
+	Notice        time.Duration // how long before its expiry a key is said to expire soon
 	Now           func() time.Time
 }
 
@@ -68,9 +71,23 @@ type Service struct {
 	signed Signed // nil: no signed one is
 	o      Options
 	keys   *cache.Cache[*loaded]
+	uses   uses
 	// By digests, so no entry can become wrong.
 	sets   *cache.Cache[*roleSet]
 	rights *cache.Cache[access.Permissions]
+
+	invalidated, purged atomic.Uint64 // keys, since the start
+}
+
+// Stats tells what a service has done since it was made.
+type Stats struct {
+	Invalidated, Purged uint64 // keys
+	Cache               cache.Stats
+}
+
+// Stats returns those of now.
+func (s *Service) Stats() Stats {
+	return Stats{s.invalidated.Load(), s.purged.Load(), s.keys.Stats()}
 }
 
 // maxRoleSets bounds the role sets in memory. Most keys share a few.
@@ -83,7 +100,7 @@ func New(store Store, users Users, roles Roles, o Options) *Service {
 		documentTTL = 0
 	}
 	return &Service{
-		store: store, users: users, roles: roles, o: o,
+		store: store, users: users, roles: roles, o: o, uses: newUses(),
 		keys:   cache.New[*loaded](cache.Options{Max: o.CacheMax, TTL: o.CacheTTL, Now: o.Now}),
 		sets:   cache.New[*roleSet](cache.Options{Max: maxRoleSets, TTL: documentTTL, Now: o.Now}),
 		rights: cache.New[access.Permissions](cache.Options{Max: maxRoleSets, TTL: documentTTL, Now: o.Now}),
@@ -149,6 +166,7 @@ func (s *Service) Ended(ids []string) {
 		return
 	}
 	s.keys.Kill(ids...)
+	s.invalidated.Add(uint64(len(ids)))
 }
 
 // ClearCache forgets what is held in memory of the given keys, or of all if
@@ -204,6 +222,7 @@ func (s *Service) purge(ctx context.Context) (removed int, err error) {
 		}
 		s.keys.Kill(ids...)
 		removed += len(ids)
+		s.purged.Add(uint64(len(ids)))
 		if len(ids) < purgeBatch {
 			return removed, nil
 		}

@@ -43,13 +43,18 @@ func (s *Service) Update(ctx context.Context, by *access.Caller, id string, req 
 		return false, err
 	}
 	done, err := s.update(ctx, by, "update", []string{id}, assigned, req)
+	return done.one(err)
+}
+
+// one is the outcome of an update of one key.
+func (u Updated) one(err error) (changed bool, _ error) {
 	if err != nil {
 		return false, err
 	}
-	if len(done.Failed) > 0 {
-		return false, done.Failed[0].Err
+	if len(u.Failed) > 0 {
+		return false, u.Failed[0].Err
 	}
-	return len(done.Changed) > 0, nil
+	return len(u.Changed) > 0, nil
 }
 
 // maxUpdates bounds how long one request holds up other writes, and its answer.
@@ -72,14 +77,8 @@ func (s *Service) UpdateAll(ctx context.Context, by *access.Caller, ids []string
 }
 
 func (s *Service) update(ctx context.Context, by *access.Caller, action string, ids []string, assigned RoleSet, req UpdateRequest) (Updated, error) {
-	if err := by.Authorize(access.Request{Action: actions + action}); err != nil {
+	if err := s.mayUpdate(by, actions+action); err != nil {
 		return Updated{}, err
-	}
-	if err := s.disabled(); err != nil {
-		return Updated{}, err
-	}
-	if by.APIKey != nil {
-		return Updated{}, fault.New(fault.Argument, "an API key may not update API keys: use the credential of their owner")
 	}
 	if err := restrictions(req.Roles); err != nil {
 		return Updated{}, err
@@ -92,23 +91,47 @@ func (s *Service) update(ctx context.Context, by *access.Caller, action string, 
 	if req.Roles != nil {
 		sets = append(sets, assigned)
 	}
-	owner, now := ownerOf(&by.Subject), time.Time{}
+	owner := ownerOf(&by.Subject)
+	return s.change(ctx, by, ids, sets, func(k *Key, now time.Time) (bool, *fault.Error) {
+		if err := unchangeable(k, REST, now); err != nil {
+			return false, err
+		}
+		changed := req.apply(k, now, owner, assigned.Digest, snapshot.Digest)
+		return changed, s.allowed(k, by.Roles, req.part())
+	})
+}
+
+// mayUpdate returns why the caller may change no key by the given action, or nil.
+func (s *Service) mayUpdate(by *access.Caller, action string) error {
+	if err := by.Authorize(access.Request{Action: action}); err != nil {
+		return err
+	}
+	if err := s.disabled(); err != nil {
+		return err
+	}
+	if by.APIKey != nil {
+		return fault.New(fault.Argument, "an API key may not update API keys: use the credential of their owner")
+	}
+	return nil
+}
+
+// change has judge look at each of these keys that is the caller's own, and writes
+// those that it has changed, in one act. Judge returns whether a key differs now, or
+// why it stays as it is.
+func (s *Service) change(ctx context.Context, by *access.Caller, ids []string, sets []RoleSet, judge func(k *Key, now time.Time) (bool, *fault.Error)) (Updated, error) {
+	var now time.Time
 	verdicts := make(map[string]verdict, len(ids))
-	judge := func(k *Key) bool {
+	write := func(k *Key) bool {
 		if now.IsZero() {
 			now = s.o.Now() // not earlier: the request may have waited for its turn
 		}
-		if err := unchangeable(k, now); err != nil {
-			verdicts[k.ID] = verdict{err: err}
-			return false
-		}
-		changed := req.apply(k, now, owner, assigned.Digest, snapshot.Digest)
-		verdicts[k.ID] = verdict{changed: changed}
-		return changed
+		changed, err := judge(k, now)
+		verdicts[k.ID] = verdict{changed, err}
+		return changed && err == nil
 	}
 	sel := Selector{IDs: slices.Compact(slices.Sorted(slices.Values(ids))), Username: by.Username, Realm: by.Realm.Name}
 	kill := func(ids []string) { s.keys.Kill(ids...) }
-	if err := s.store.UpdateAPIKeys(ctx, sel, sets, judge, kill); err != nil {
+	if err := s.store.UpdateAPIKeys(ctx, sel, sets, write, kill); err != nil {
 		return Updated{}, s.uncertain(err)
 	}
 	var done Updated
@@ -149,8 +172,14 @@ func (r UpdateRequest) check() (RoleSet, fault.Problems) {
 	return assigned, append(p, problems...)
 }
 
-// unchangeable returns why a key of the caller can be changed no more, or nil.
-func unchangeable(k *Key, now time.Time) *fault.Error {
+// part is what the request gives of a key.
+func (r UpdateRequest) part() part {
+	return part{expiry: r.Expiration != nil, metadata: r.Metadata.Kind == xcontent.Object}
+}
+
+// unchangeable returns why a key of the caller cannot be changed by a call for keys
+// of the given type, or nil.
+func unchangeable(k *Key, typ Type, now time.Time) *fault.Error {
 	switch {
 	case !k.InvalidatedAt.IsZero():
 		return fault.New(fault.Argument, "the API key [%s] has been invalidated, so it cannot be updated", k.ID)
@@ -158,8 +187,8 @@ func unchangeable(k *Key, now time.Time) *fault.Error {
 		return fault.New(fault.Argument, "the API key [%s] has expired, so it cannot be updated", k.ID)
 	case k.Name == "":
 		return fault.New(fault.Argument, "the API key [%s] has no name, so it cannot be updated", k.ID)
-	case k.Type != REST:
-		return fault.New(fault.Argument, "the API key [%s] is of type [%s], but only those of type [%s] can be updated here", k.ID, k.Type, REST)
+	case k.Type != typ:
+		return fault.New(fault.Argument, "the API key [%s] is of type [%s], but only those of type [%s] can be updated here", k.ID, k.Type, typ)
 	}
 	return nil
 }

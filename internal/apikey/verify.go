@@ -3,6 +3,7 @@ package apikey
 import (
 	"context"
 	"encoding/json"
+	"time"
 	"unique"
 
 	"latchkey/internal/access"
@@ -17,7 +18,24 @@ type loaded struct {
 	key       access.APIKey
 	expiresAt int64 // epoch milliseconds, 0 for never
 	secret    secret.Stored
+	old       *oldSecret // nil: a rotation has left none that is good
 	typ       Type
+}
+
+// oldSecret is one that a rotation has replaced, and how long it is good.
+type oldSecret struct {
+	secret secret.Stored
+	until  time.Time
+}
+
+// holds reports whether a text is a secret of the key that is good now.
+func (s *Service) holds(ctx context.Context, k *loaded, text string) (bool, error) {
+	ok, err := k.secret.Matches(ctx, text)
+	if err != nil || k.old == nil {
+		return ok, err
+	}
+	old, err := k.old.secret.Matches(ctx, text)
+	return ok || old && s.o.Now().Before(k.old.until), err
 }
 
 // Verify returns the caller that holds the given id and secret. A pair that
@@ -30,7 +48,7 @@ func (s *Service) Verify(ctx context.Context, id, text string) (*access.Caller, 
 		return nil, wrongCredentials("invalid credentials for API key [%s]", id)
 	}
 	return s.holder(ctx, id, func(k *loaded) error {
-		ok, err := k.secret.Matches(ctx, text)
+		ok, err := s.holds(ctx, k, text)
 		if err == nil && !ok {
 			err = wrongCredentials("invalid credentials for API key [%s]", id)
 		}
@@ -114,6 +132,10 @@ func (s *Service) load(ctx context.Context, id string) (*loaded, error) {
 			l.expiresAt = k.ExpiresAt.UnixMilli()
 		}
 		l.secret.Set(k.Hash)
+		if k.OldHash != "" && s.o.Now().Before(k.OldUntil) {
+			l.old = &oldSecret{until: k.OldUntil}
+			l.old.secret.Set(k.OldHash)
+		}
 		return l, nil
 	}
 }

@@ -47,6 +47,9 @@ type Cache[V any] struct {
 	gen     atomic.Uint64                   // bumped by every flush
 	seed    maphash.Seed
 	shards  [64]shard
+	// Last, and so apart from what every reader looks at.
+	hits  atomic.Uint64 // entries that Get has found
+	loads atomic.Uint64 // calls of Fill
 }
 
 // shard remembers the kills that loads in flight have to respect.
@@ -88,8 +91,26 @@ func (c *Cache[V]) Get(key string) *Entry[V] {
 	if c.entries == nil {
 		return nil
 	}
-	e, _ := c.entries.GetIfPresent(key)
+	e, found := c.entries.GetIfPresent(key)
+	if found {
+		c.hits.Add(1)
+	}
 	return e
+}
+
+// Stats tells how a cache is used.
+type Stats struct {
+	Hits, Loads uint64 // since it was made
+	Entries     int    // about as many
+}
+
+// Stats returns those of now.
+func (c *Cache[V]) Stats() Stats {
+	s := Stats{Hits: c.hits.Load(), Loads: c.loads.Load()}
+	if c.entries != nil {
+		s.Entries = c.entries.EstimatedSize()
+	}
+	return s
 }
 
 // Fill loads the value of key and keeps it. If the key was killed since the
@@ -97,6 +118,7 @@ func (c *Cache[V]) Get(key string) *Entry[V] {
 // load are returned and not kept. load is given a key of its own, which it may keep.
 func (c *Cache[V]) Fill(ctx context.Context, key string, load func(ctx context.Context, key string) (V, error)) (*Entry[V], error) {
 	key = strings.Clone(key) // it may be part of a longer text, such as a credential, that must not stay in memory with it
+	c.loads.Add(1)
 	s := &c.shards[maphash.String(c.seed, key)%uint64(len(c.shards))]
 	s.mu.Lock()
 	s.loading++

@@ -64,6 +64,7 @@ func (s *Service) Invalidate(ctx context.Context, by *access.Caller, req Invalid
 	if text != "" && halves == (Halves{}) {
 		return Invalidated{}, s.notFound(ctx, text)
 	}
+	s.invalidated.Add(uint64(halves.Now))
 	if gone {
 		halves = Halves{Before: halves.Now + halves.Before}
 	}

@@ -78,6 +78,20 @@ type Service struct {
 	tokens  *cache.Cache[*loaded]
 	holders *cache.Cache[*holder] // by digest, so no entry can become wrong
 	issued  atomic.Bool           // a token is known to have been issued once
+
+	invalidated, purged atomic.Uint64 // since the start
+}
+
+// Stats tells what a service has done since it was made.
+type Stats struct {
+	Invalidated uint64 // access and refresh tokens that somebody asked to end
+	Purged      uint64 // pairs of them
+	Cache       cache.Stats
+}
+
+// Stats returns those of now.
+func (s *Service) Stats() Stats {
+	return Stats{s.invalidated.Load(), s.purged.Load(), s.tokens.Stats()}
 }
 
 // maxHolders bounds the identities in memory. Most tokens share a few.
@@ -137,6 +151,7 @@ func (s *Service) Ended(hashes []Hash) {
 		return
 	}
 	s.kill(hashes)
+	s.invalidated.Add(uint64(len(hashes)))
 }
 
 // uncertain clears the cache if a failed write may have happened all the same,
@@ -183,6 +198,7 @@ func (s *Service) purge(ctx context.Context) (removed int, err error) {
 		}
 		s.kill(hashes)
 		removed += len(hashes)
+		s.purged.Add(uint64(len(hashes)))
 		if len(hashes) < purgeBatch {
 			return removed, nil
 		}

@@ -79,6 +79,9 @@ type Store interface {
 	// state, or fault.NotFound.
 	Token(ctx context.Context, access Hash) (Record, error)
 
+	// RefreshToken is Token for the refresh half.
+	RefreshToken(ctx context.Context, refresh Hash) (Record, error)
+
 	// UseRefreshToken has judge decide about the token whose refresh half has the
 	// given hash, and does what it says, as one act: of two uses at once, the
 	// second is judged on what the first has left. It returns the token as it was

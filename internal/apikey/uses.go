@@ -1,0 +1,178 @@
+package apikey
+
+import (
+	"cmp"
+	"context"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"latchkey/internal/access"
+)
+
+// Use is a use of a key: a request that was authenticated with its secret.
+type Use struct {
+	KeyID   string
+	At      time.Time
+	Address string // the IP address that the request came from; "" if there was none
+	Agent   string // its User-Agent header, 256 characters at most; "" if there was none
+}
+
+const (
+	useInterval  = 10 * time.Second // between two writes of what was noted: what a crash loses
+	lastUseWrite = 10 * time.Second // how long the last of them may take
+	maxUses      = 50_000           // keys whose use waits to be written
+	maxAgent     = 256              // characters
+	usesAtOnce   = 1000             // bounds how long one write holds up others
+)
+
+// uses are those that are not written yet.
+type uses struct {
+	many chan struct{} // gets a value when they should be written before it is time
+
+	mu    sync.Mutex
+	noted map[string]Use // by id
+}
+
+func newUses() uses {
+	return uses{many: make(chan struct{}, 1), noted: make(map[string]Use)}
+}
+
+// Used notes a request of a caller who was authenticated just now, if that was by
+// the secret of a key: a token that a key has made is another credential. remote
+// is the address with the port that the request came from. It writes nothing, and
+// of the uses of a key that is in memory it notes the first of every minute.
+func (s *Service) Used(by *access.Caller, remote, agent string) {
+	if by.Type != access.ByAPIKey {
+		return
+	}
+	now := s.o.Now()
+	minute := now.Unix() / 60
+	if by.NotedIn.Load() == minute {
+		return
+	}
+	key := by.APIKey
+	if by.By != nil {
+		key = by.By.APIKey
+	}
+	use := Use{KeyID: key.ID, At: now.Truncate(time.Millisecond), Address: shared(addressOf(remote)), Agent: shared(agentOf(agent))}
+	if s.uses.note(use) {
+		by.NotedIn.Store(minute)
+	}
+}
+
+func addressOf(remote string) string {
+	a, err := netip.ParseAddrPort(remote)
+	if err != nil {
+		return ""
+	}
+	return a.Addr().Unmap().WithZone("").String()
+}
+
+func agentOf(header string) string {
+	text := strings.ToValidUTF8(header[:min(len(header), 4*maxAgent)], "\uFFFD")
+	n := 0
+	for i := range text {
+		if n == maxAgent {
+			return text[:i]
+		}
+		n++
+	}
+	return text
+}
+
+// note reports whether there was room for the use. A store that takes no writes
+// must not cost all our memory.
+func (u *uses) note(use Use) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if _, there := u.noted[use.KeyID]; !there && len(u.noted) >= maxUses {
+		return false
+	}
+	u.noted[use.KeyID] = use
+	if len(u.noted) >= maxUses/2 {
+		select {
+		case u.many <- struct{}{}:
+		default:
+		}
+	}
+	return true
+}
+
+// waiting returns the uses that are to be written, by id.
+func (u *uses) waiting() []Use {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	all := make([]Use, 0, len(u.noted))
+	for _, use := range u.noted {
+		all = append(all, use)
+	}
+	slices.SortFunc(all, func(a, b Use) int { return cmp.Compare(a.KeyID, b.KeyID) })
+	return all
+}
+
+// written drops uses, unless a later one has taken the place.
+func (u *uses) written(done []Use) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, use := range done {
+		if u.noted[use.KeyID] == use {
+			delete(u.noted, use.KeyID)
+		}
+	}
+}
+
+// RecordUses writes what [Service.Used] has noted, at every interval until ctx
+// ends and once more then. What cannot be written is told to report and kept for
+// the next time.
+func (s *Service) RecordUses(ctx context.Context, report func(error)) error {
+	tick := time.NewTicker(useInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastUseWrite)
+			defer cancel()
+			if err := s.writeUses(last); err != nil {
+				report(err)
+			}
+			return nil
+		case <-tick.C:
+		case <-s.uses.many:
+		}
+		if err := s.writeUses(ctx); err != nil && ctx.Err() == nil {
+			report(err)
+		}
+	}
+}
+
+// writeUses writes what was noted before. Who reads uses calls it first, and
+// reads what is there should it fail.
+func (s *Service) writeUses(ctx context.Context) error {
+	for some := range slices.Chunk(s.uses.waiting(), usesAtOnce) {
+		if err := s.store.NoteAPIKeyUses(ctx, some); err != nil {
+			return err
+		}
+		s.uses.written(some)
+	}
+	return nil
+}
+
+// addUses fills in the last uses of keys.
+func (s *Service) addUses(ctx context.Context, infos []Info) error {
+	_ = s.writeUses(ctx) // RecordUses meets the same error, and tells
+	ids := make([]string, len(infos))
+	for i := range infos {
+		ids[i] = infos[i].ID
+	}
+	last, err := s.store.APIKeyUses(ctx, ids)
+	if err != nil {
+		return err
+	}
+	for i := range infos {
+		infos[i].LastUse = last[infos[i].ID]
+	}
+	return nil
+}

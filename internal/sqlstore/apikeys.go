@@ -26,13 +26,16 @@ func (d *DB) InsertAPIKey(ctx context.Context, k apikey.Key, sets ...apikey.Role
 	return d.writeFirst(ctx, func(tx *Tx) error {
 		_, err := tx.exec(`
 			INSERT INTO api_keys (id, type, name, username, realm, realm_type, hash, created_at, expires_at, roles, limited_by, metadata,
-				owner_name, owner_email, owner_metadata)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
+				owner_name, owner_email, owner_metadata, old_hash, old_until, certificate_identity)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)`,
 			k.ID, string(k.Type), k.Name, k.Owner.Username, k.Owner.Realm, k.Owner.RealmType, k.Hash,
 			k.CreatedAt.UnixMilli(), millis(k.ExpiresAt), k.Roles[:], limitedBy, string(k.Metadata),
-			k.Owner.FullName, k.Owner.Email, string(k.Owner.Metadata))
+			k.Owner.FullName, k.Owner.Email, string(k.Owner.Metadata), k.OldHash, millis(k.OldUntil), k.CertificateIdentity)
 		if d.taken(err) {
 			return fault.Wrap(err, fault.Conflict, "api key [%s] already exists", k.ID)
+		}
+		if err == nil {
+			tx.searchableAdded(&k)
 		}
 		if err == nil && !k.InvalidatedAt.IsZero() {
 			err = tx.invalidate([]string{k.ID}, k.InvalidatedAt)
@@ -68,7 +71,7 @@ const maxKnownSets = 10_000
 
 const selectKeys = `
 	SELECT id, type, name, username, realm, realm_type, hash, created_at, expires_at, invalidated_at, roles, limited_by, metadata,
-		owner_name, owner_email, owner_metadata` + fromKeys
+		owner_name, owner_email, owner_metadata, old_hash, old_until, certificate_identity` + fromKeys
 
 // fromKeys are the keys with what became of them.
 const fromKeys = ` FROM api_keys LEFT JOIN invalidated_keys ON key_id = id`
@@ -77,16 +80,17 @@ func scanKey(row scanner) (apikey.Key, error) {
 	var k apikey.Key
 	var typ string
 	var created int64
-	var expires, invalidated sql.NullInt64
+	var expires, invalidated, oldUntil sql.NullInt64
 	var roles, limitedBy, metadata, ownerMetadata []byte
 	err := row.Scan(&k.ID, &typ, &k.Name, &k.Owner.Username, &k.Owner.Realm, &k.Owner.RealmType, &k.Hash,
 		&created, &expires, &invalidated, &roles, &limitedBy, &metadata,
-		&k.Owner.FullName, &k.Owner.Email, &ownerMetadata)
+		&k.Owner.FullName, &k.Owner.Email, &ownerMetadata, &k.OldHash, &oldUntil, &k.CertificateIdentity)
 	if err != nil {
 		return k, err
 	}
 	k.Type, k.Metadata, k.Owner.Metadata = apikey.Type(typ), metadata, ownerMetadata
 	k.CreatedAt, k.ExpiresAt, k.InvalidatedAt = time.UnixMilli(created).UTC(), fromMillis(expires), fromMillis(invalidated)
+	k.OldUntil = fromMillis(oldUntil)
 	copy(k.Roles[:], roles)
 	copy(k.LimitedBy[:], limitedBy)
 	return k, nil
@@ -219,6 +223,7 @@ func (tx *Tx) invalidate(ids []string, at time.Time) error {
 			time.Sleep(invalidationPause)
 		}
 	}
+	tx.searchableInvalidated(ids, at)
 	return nil
 }
 
@@ -321,10 +326,14 @@ func (tx *Tx) updateKey(id string, k *apikey.Key) error {
 	}
 	_, err := tx.exec(`
 		UPDATE api_keys SET realm_type = $2, expires_at = $3, roles = $4, limited_by = $5, metadata = $6,
-			owner_name = $7, owner_email = $8, owner_metadata = $9
+			owner_name = $7, owner_email = $8, owner_metadata = $9, hash = $10, old_hash = $11, old_until = $12,
+			certificate_identity = $13
 		WHERE id = $1`,
 		id, k.Owner.RealmType, millis(k.ExpiresAt), k.Roles[:], limitedBy, string(k.Metadata),
-		k.Owner.FullName, k.Owner.Email, string(k.Owner.Metadata))
+		k.Owner.FullName, k.Owner.Email, string(k.Owner.Metadata), k.Hash, k.OldHash, millis(k.OldUntil), k.CertificateIdentity)
+	if err == nil {
+		tx.searchableUpdated(id, k)
+	}
 	return err
 }
 
@@ -350,11 +359,14 @@ func (d *DB) PurgeAPIKeys(ctx context.Context, before time.Time, limit int) ([]s
 				return err
 			}
 		}
+		tx.searchableRemoved(ids)
 		for chunk := range slices.Chunk(ids, maxIDs) {
 			c := &condition{}
 			c.oneOf("key_id", chunk)
-			if _, err := tx.execOnce(`DELETE FROM invalidated_keys`+c.String(), c.args...); err != nil {
-				return err
+			for _, table := range []string{"invalidated_keys", "api_key_uses", "expiry_notices"} {
+				if _, err := tx.execOnce(`DELETE FROM `+table+c.String(), c.args...); err != nil {
+					return err
+				}
 			}
 		}
 		if len(found) == limit {

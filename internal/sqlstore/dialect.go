@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"regexp"
+	"strings"
 	"syscall"
 
 	modernc "modernc.org/sqlite"
@@ -22,6 +23,12 @@ type dialect struct {
 	full  func(error) bool           // the disk is full, so that even a commit that failed so was surely not done
 	away  func(error) bool           // the engine cannot do its work now: disk, memory, lock, connection
 	why   func(error) (string, bool) // what a database file that cannot be used has
+	// like tests a column, the first verb, for the wildcards that are in the placeholder of the second one, in the form
+	// that wildcards returns. It may be true of too much.
+	like      string
+	wildcards func(pattern string) string
+	oldest    string // orders keys by their age, as well as it can be told without work
+	groups    bool   // it counts equal rows in less time than it takes to hand out all of them
 }
 
 var placeholder = regexp.MustCompile(`\$(\d+)`)
@@ -62,6 +69,29 @@ var sqliteDialect = dialect{
 		}
 		return "", false
 	},
+	like:      "(%[1]s GLOB %[2]s OR instr(%[1]s, char(0)) > 0)", // GLOB takes a NUL for the end of a text
+	wildcards: glob,
+	oldest:    "api_keys.rowid",
+}
+
+// glob returns a pattern of package pattern, in which * and ? are wild and \ takes
+// that from what follows, in the language of GLOB, in which [ is wild as well.
+func glob(pattern string) string {
+	var b strings.Builder
+	literal := false
+	for i, r := range pattern {
+		switch {
+		case r == '\\' && !literal && i+1 < len(pattern):
+			literal = true
+			continue
+		case r == '[', literal && (r == '*' || r == '?'):
+			b.WriteString("[" + string(r) + "]")
+		default:
+			b.WriteRune(r)
+		}
+		literal = false
+	}
+	return b.String()
 }
 
 // codeOf returns the engine's code of an error: migrations meet the engine

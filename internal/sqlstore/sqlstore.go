@@ -28,7 +28,9 @@ var migrations embed.FS
 // DB is an open store.
 type DB struct {
 	dialect
-	readers *pool
+	readers  *pool
+	keys     *keyTable
+	searches chan struct{} // bounds how many readers are searching, so that some are left to those who authenticate
 	*writer
 }
 
@@ -58,7 +60,11 @@ func OpenSQLite(ctx context.Context, path string) (*DB, error) {
 	if err != nil {
 		return nil, errors.Join(sqliteDialect.explain(path, err), w.close())
 	}
-	return &DB{dialect: sqliteDialect, readers: r, writer: newWriter(w, &sqliteDialect)}, nil
+	keys := newKeyTable()
+	return &DB{
+		dialect: sqliteDialect, readers: r, writer: newWriter(w, &sqliteDialect, keys),
+		keys: keys, searches: make(chan struct{}, readers/2),
+	}, nil
 }
 
 // migrateSQLite brings a file up to date. The WAL it is set to stays with the file.
@@ -96,6 +102,7 @@ func migrate(ctx context.Context, db *sql.DB, engine goose.Dialect, folder strin
 
 // Close waits for the reads and writes that have begun and closes the store.
 func (d *DB) Close() error {
+	d.keys.stop()
 	return errors.Join(d.readers.close(), d.writer.close())
 }
 

@@ -101,6 +101,12 @@ func (d *DB) Token(ctx context.Context, access token.Hash) (token.Record, error)
 	return r, d.classify(err)
 }
 
+// RefreshToken implements token.Store.
+func (d *DB) RefreshToken(ctx context.Context, refresh token.Hash) (token.Record, error) {
+	r, err := scanToken(d.row(ctx, selectTokens+` WHERE refresh_hash = $1`, refresh[:]))
+	return r, d.classify(err)
+}
+
 // UseRefreshToken implements token.Store.
 func (d *DB) UseRefreshToken(ctx context.Context, refresh token.Hash, judge func(token.Record) token.Use, changed func([]token.Hash)) (token.Record, error) {
 	var r token.Record

@@ -48,10 +48,10 @@ const (
 	givenUp
 )
 
-func newWriter(k *conn, d *dialect) *writer {
+func newWriter(k *conn, d *dialect, keys *keyTable) *writer {
 	w := &writer{
 		dialect: d,
-		tx:      Tx{conn: k, dialect: d, sets: make(map[access.Digest]bool), identities: make(map[access.Digest]bool)},
+		tx:      Tx{conn: k, dialect: d, keys: keys, sets: make(map[access.Digest]bool), identities: make(map[access.Digest]bool)},
 		acts:    make(chan *act, maxBatch), done: make(chan struct{}),
 	}
 	go w.run() // ends with close, which waits for it
@@ -133,6 +133,9 @@ func (w *writer) commit(batch []*act) {
 		return
 	}
 	if err := w.transact(live); err != nil {
+		if fault.KindOf(err) == fault.Unknown {
+			w.tx.keys.doubt()
+		}
 		for _, a := range live {
 			a.err = err // a verdict of its own rests on what its neighbours did, and that is void
 		}
@@ -235,6 +238,7 @@ type Tx struct {
 	conn    *conn
 	dialect *dialect
 	current *act
+	keys    *keyTable
 
 	// What is known to be stored.
 	sets        map[access.Digest]bool // role sets

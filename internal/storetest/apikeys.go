@@ -87,8 +87,9 @@ func keyReadsBack(t *testing.T, s Store) {
 	full.Type, full.Name = apikey.CrossCluster, "näme/%_*"
 	full.Owner.FullName, full.Owner.Email, full.Owner.Metadata = &name, &mail, json.RawMessage(`{"n":1.50,"b":[null]}`)
 	full.ExpiresAt, full.InvalidatedAt = t0.Add(time.Hour), t0.Add(time.Minute)
+	full.OldHash, full.OldUntil = "hash of the secret before", t0.Add(time.Second)
 	full.Metadata = json.RawMessage(`{"z":1,"a":{"_x":1e400}}`)
-	full.LimitedBy = apikey.Digest{}
+	full.LimitedBy, full.CertificateIdentity = apikey.Digest{}, `CN=(ü|\d+),.*`
 	for _, want := range []apikey.Key{full, key("b", "x", "r")} {
 		insert(t, s, want)
 		got, err := s.APIKey(t.Context(), want.ID)
@@ -406,6 +407,8 @@ func keyUpdated(t *testing.T, s Store) {
 	roles, limit := setOf("roles"), setOf("limit")
 	want := map[string]apikey.Key{}
 	for _, k := range []apikey.Key{bare, full, done} {
+		k.Hash, k.OldHash, k.OldUntil = "new hash of "+k.ID, k.Hash, t0.Add(time.Minute)
+		k.CertificateIdentity = "CN=" + k.ID
 		k.ExpiresAt, k.Metadata, k.Roles, k.LimitedBy = t0.Add(2*time.Hour), json.RawMessage(`{"new":1.50}`), roles.Digest, limit.Digest
 		k.Owner.RealmType, k.Owner.FullName, k.Owner.Metadata = "ldap", &name, json.RawMessage(`{"m":1}`)
 		want[k.ID] = k
@@ -418,6 +421,7 @@ func keyUpdated(t *testing.T, s Store) {
 		}
 		w := want[k.ID]
 		k.ExpiresAt, k.Metadata, k.Roles, k.LimitedBy, k.Owner = w.ExpiresAt, w.Metadata, w.Roles, w.LimitedBy, w.Owner
+		k.Hash, k.OldHash, k.OldUntil, k.CertificateIdentity = w.Hash, w.OldHash, w.OldUntil, w.CertificateIdentity
 		return true
 	}, func(ids []string) { told = append(told, ids...) })
 	slices.Sort(looked)

@@ -41,7 +41,7 @@ type rule struct {
 // Run checks the contract. open returns an empty store and arranges for it to
 // be closed when t ends; it is called once for each rule.
 func Run(t *testing.T, open func(t *testing.T) Store) {
-	for _, rules := range [][]rule{apiKeyRules, userRules, roleRules, roleMappingRules, serviceTokenRules, tokenRules, applicationRules, profileRules, leaverRules} {
+	for _, rules := range [][]rule{apiKeyRules, expiryRules, keySearchRules, keyUseRules, userRules, roleRules, roleMappingRules, serviceTokenRules, tokenRules, applicationRules, profileRules, leaverRules} {
 		for _, r := range rules {
 			t.Run(r.name, func(t *testing.T) { r.check(t, open(t)) })
 		}

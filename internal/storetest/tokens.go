@@ -62,6 +62,13 @@ func wantToken(t *testing.T, s Store, want token.Record) {
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Errorf("Token: %v (-want +got)\n%s", err, diff)
 	}
+	if want.Refresh == (token.Hash{}) {
+		return
+	}
+	got, err = s.RefreshToken(t.Context(), want.Refresh)
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("RefreshToken: %v (-want +got)\n%s", err, diff)
+	}
 }
 
 func invalidateTokens(t *testing.T, s Store, sel token.Selector, want token.Halves, changed ...token.Record) {

@@ -42,7 +42,16 @@ func expirationText(d time.Duration) (string, error) {
 	case d == 0:
 		return "", nil
 	}
-	return strconv.FormatInt(int64((d-1)/time.Millisecond)+1, 10) + "ms", nil
+	return durationText(d), nil
+}
+
+// durationText is d in milliseconds, rounded up.
+func durationText(d time.Duration) string {
+	ms := d.Milliseconds()
+	if d%time.Millisecond > 0 {
+		ms++
+	}
+	return strconv.FormatInt(ms, 10) + "ms"
 }
 
 // GrantAPIKeyRequest is the body of POST /_security/api_key/grant. The key is
@@ -101,7 +110,7 @@ func (r GrantAPIKeyRequest) Format(f fmt.State, verb rune) { printHidden(f, verb
 // LogValue is the request without its secrets.
 func (r GrantAPIKeyRequest) LogValue() slog.Value { return slog.AnyValue(r.hidden()) }
 
-// CreateAPIKeyResponse is the answer of creating or granting an API key, and
+// CreateAPIKeyResponse is the answer of making an API key or rotating it, and
 // the only one that holds its secret. It prints without it.
 type CreateAPIKeyResponse struct {
 	ID         string `json:"id"`
@@ -109,6 +118,9 @@ type CreateAPIKeyResponse struct {
 	Expiration int64  `json:"expiration,omitempty"` // epoch milliseconds; 0: never
 	APIKey     string `json:"api_key"`              // the secret
 	Encoded    string `json:"encoded"`              // Base64 of id:api_key, for "Authorization: ApiKey"
+	// OverlapUntil is, after a rotation, until when the secret before is good as well,
+	// in epoch milliseconds; 0: it is not.
+	OverlapUntil int64 `json:"overlap_until,omitempty"`
 }
 
 // Credential makes calls with the new key.
@@ -141,13 +153,15 @@ func (r CreateAPIKeyResponse) LogValue() slog.Value { return slog.AnyValue(r.hid
 // nothing set these are all keys. Neither ID and Name, nor one of them or Owner
 // with Username or RealmName, go together.
 type GetAPIKeysRequest struct {
-	ID            string
-	Name          string // a * at its end stands for any text
-	Username      string // of the owner
-	RealmName     string // of the owner
-	Owner         bool   // the caller's own
-	ActiveOnly    bool   // neither invalidated nor expired; since 8.10
-	WithLimitedBy bool   // since 8.5
+	ID             string
+	Name           string // a * at its end stands for any text
+	Username       string // of the owner
+	RealmName      string // of the owner
+	Owner          bool   // the caller's own
+	ActiveOnly     bool   // neither invalidated nor expired; since 8.10
+	WithLimitedBy  bool   // since 8.5
+	WithProfileUID bool   // since 8.14
+	WithLastUsed   bool   // latchkey only
 }
 
 // APIKey is an API key as get and query show it.
@@ -165,9 +179,22 @@ type APIKey struct {
 	Metadata     json.RawMessage `json:"metadata"` // an object, as the client wrote it
 	// RoleDescriptors holds what was assigned, by name; empty: what the owner held.
 	RoleDescriptors json.RawMessage `json:"role_descriptors,omitempty"`
+	// Access is what another cluster may do with a cross-cluster key; see [APIKey.CrossClusterAccess].
+	Access json.RawMessage `json:"access,omitempty"`
 	// LimitedBy is what the owner held when the key was made or last updated: one
 	// object of descriptors by role name. It is there only on request.
 	LimitedBy []json.RawMessage `json:"limited_by,omitempty"`
+	// CertificateIdentity is, of a cross-cluster key, a regular expression for the
+	// subject of the other cluster's certificate; empty: any.
+	CertificateIdentity string `json:"certificate_identity,omitempty"`
+	// ProfileUID names the owner's profile, on request and if there is one.
+	ProfileUID string `json:"profile_uid,omitempty"`
+	// LastUsed is when a request was last authenticated with the secret, to the
+	// minute, in epoch milliseconds, with the address that it came from and its
+	// User-Agent header. It is there only on request; 0: never.
+	LastUsed          int64  `json:"last_used,omitempty"`
+	LastUsedAddress   string `json:"last_used_address,omitempty"`
+	LastUsedUserAgent string `json:"last_used_user_agent,omitempty"`
 }
 
 // Roles reads RoleDescriptors.
@@ -227,6 +254,7 @@ func (c *Client) GetAPIKeys(ctx context.Context, req GetAPIKeysRequest) ([]APIKe
 	}
 	for name, set := range map[string]bool{
 		"owner": req.Owner, "active_only": req.ActiveOnly, "with_limited_by": req.WithLimitedBy,
+		"with_profile_uid": req.WithProfileUID, "with_last_used": req.WithLastUsed,
 	} {
 		if set { // older servers refuse those that they do not know
 			query.Set(name, "true")

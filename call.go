@@ -20,9 +20,10 @@ import (
 type request struct {
 	method, path string // the path is escaped; see under
 	query        url.Values
-	body         any  // nil: none
-	makesNew     bool // a repetition makes a second thing
-	mayMiss      bool // a 404 that is no error has the same form as the answer
+	body         any       // nil: none
+	text         io.Reader // a body that is no JSON and can be sent once; it is not closed
+	makesNew     bool      // a repetition makes a second thing
+	mayMiss      bool      // a 404 that is no error has the same form as the answer
 }
 
 // under makes a path of a fixed part and names that a server splits at commas.
@@ -112,7 +113,7 @@ func (c *Client) send(ctx context.Context, r request) (*answer, error) {
 			return a, err
 		}
 		c.servers.inUse.CompareAndSwap(at, (at+1)%int64(len(c.servers.addresses)))
-		if repetition > c.retries || r.makesNew && sent {
+		if repetition > c.retries || r.makesNew && sent || r.text != nil {
 			return a, err
 		}
 		if again := c.wait(ctx, r, repetition, a, err); again != nil {
@@ -137,12 +138,17 @@ func (c *Client) attempt(ctx context.Context, r request, body []byte, address st
 	var content io.Reader // a nil *bytes.Reader would count as a body
 	if r.body != nil {
 		content = bytes.NewReader(body)
+	} else if r.text != nil {
+		content = io.NopCloser(r.text)
 	}
 	req, err := http.NewRequestWithContext(ctx, r.method, target, content)
 	if err != nil {
 		return nil, fmt.Errorf("latchkey: %w", err)
 	}
 	c.setHeaders(req)
+	if r.text != nil {
+		req.Header.Set("Content-Type", "text/plain")
+	}
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return nil, notAnswered(ctx, r, target, err)

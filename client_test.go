@@ -144,6 +144,18 @@ func TestRequestsAsTheyAreSent(t *testing.T) {
 				RoleDescriptors: map[string]latchkey.Role{"r": {Cluster: []string{"monitor"}}}})
 			return err
 		}, `POST /below/_security/api_key/_bulk_update {"ids":["i","j"],"expiration":"3600001ms","role_descriptors":{"r":{"cluster":["monitor"]}},"metadata":{"a":1.50}}`},
+		{"keys with their last use", func() error {
+			_, err := base.GetAPIKeys(ctx, latchkey.GetAPIKeysRequest{WithLastUsed: true})
+			return err
+		}, "GET /below/_security/api_key?with_last_used=true "},
+		{"a rotation", func() error { _, err := base.RotateAPIKey(ctx, "a/b", time.Hour+1); return err },
+			`POST /below/_latchkey/api_key/a%2Fb/_rotate {"overlap":"3600001ms"}`},
+		{"a rotation without an overlap", func() error { _, err := base.RotateAPIKey(ctx, "i", 0); return err },
+			`POST /below/_latchkey/api_key/i/_rotate {"overlap":"0ms"}`},
+		{"the end of an overlap", func() error { _, err := base.EndOverlap(ctx, "a/b"); return err },
+			"POST /below/_latchkey/api_key/a%2Fb/_end_overlap "},
+		{"a preview", func() error { _, err := base.PreviewInvalidation(ctx, latchkey.ByUser("u")); return err },
+			`DELETE /below/_security/api_key?dry_run=true {"username":"u"}`},
 		{"an own key by name", func() error {
 			_, err := base.InvalidateAPIKeys(ctx, latchkey.OwnedByName("n*"))
 			return err

@@ -121,8 +121,8 @@ func TestSuccessesThatAreNone(t *testing.T) {
 		}
 	}
 	for call, body := range map[string]string{
-		"CreateAPIKey": `{"id":"i","name":"n"}`, "GrantAPIKey": `{"api_key":"s"}`, "GetAPIKeys": `{"keys":[]}`, "Authenticate": `{}`,
-		"InvalidateAPIKeys": `{"previously_invalidated_api_keys":[],"error_count":0}`, "InvalidateAPIKeysAsync": `{"acknowledged":true}`,
+		"CreateAPIKey": `{"id":"i","name":"n"}`, "RotateAPIKey": `{"id":"i","name":"n"}`, "GrantAPIKey": `{"api_key":"s"}`, "GetAPIKeys": `{"keys":[]}`, "Authenticate": `{}`,
+		"PreviewInvalidation": `{"error_count":0}`, "InvalidateAPIKeys": `{"previously_invalidated_api_keys":[],"error_count":0}`, "InvalidateAPIKeysAsync": `{"acknowledged":true}`,
 		"BulkUpdateAPIKeys": `{"updated":[]}`, "GetToken": `{"type":"Bearer"}`, "InvalidateTokens": `{"error_count":0}`, "InvalidateTokensAsync": `{"acknowledged":true}`,
 		"GetUsers": `{"u":[]}`, "GetRoles": `{"r":1}`, "GetRoleMappings": `{"m":1}`,
 		"CreateServiceToken": `{"created":true,"token":{"name":"t"}}`, "GetServiceCredentials": `{"tokens":{}}`,

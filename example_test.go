@@ -178,6 +178,43 @@ func ExampleClient_BulkUpdateAPIKeys() {
 	// Output: 1 updated; resource_not_found_exception
 }
 
+func ExampleClient_RotateAPIKey() {
+	client := newClient()
+	defer client.Close()
+	made := newKey(client, "rotated")
+	next, err := client.RotateAPIKey(context.Background(), made.ID, 24*time.Hour)
+	if err != nil {
+		log.Panic(err)
+	}
+	for _, credential := range []latchkey.Credential{made.Credential(), next.Credential()} { // both are good for a day
+		if _, err := client.As(credential).Authenticate(context.Background()); err != nil {
+			log.Panic(err)
+		}
+	}
+	ended, err := client.EndOverlap(context.Background(), made.ID) // as soon as nobody needs the old one
+	if err != nil {
+		log.Panic(err)
+	}
+	fmt.Println(next.ID == made.ID, ended)
+	// Output: true true
+}
+
+func ExampleClient_PreviewInvalidation() {
+	client := newClient()
+	defer client.Close()
+	made := newKey(client, "preview-1")
+	would, err := client.PreviewInvalidation(context.Background(), latchkey.ByName("preview-*"))
+	if err != nil {
+		log.Panic(err)
+	}
+	fmt.Println(len(would.Invalidated), "would be invalidated")
+	_, err = client.As(made.Credential()).Authenticate(context.Background())
+	fmt.Println(err)
+	// Output:
+	// 1 would be invalidated
+	// <nil>
+}
+
 func ExampleClient_InvalidateAPIKeys() {
 	client := newClient()
 	defer client.Close()

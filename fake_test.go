@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"latchkey"
 )
@@ -70,9 +71,39 @@ var everyCall = map[string]func(ctx context.Context, c *latchkey.Client) error{
 		_, err := c.GrantAPIKey(ctx, latchkey.GrantAPIKeyRequest{Username: "u", Password: "p", APIKey: latchkey.CreateAPIKeyRequest{Name: "n"}})
 		return err
 	},
+	"CloneAPIKey": func(ctx context.Context, c *latchkey.Client) error {
+		_, err := c.CloneAPIKey(ctx, latchkey.CloneAPIKeyRequest{Encoded: "aTpz"})
+		return err
+	},
+	"CreateCrossClusterAPIKey": func(ctx context.Context, c *latchkey.Client) error {
+		_, err := c.CreateCrossClusterAPIKey(ctx, latchkey.CreateCrossClusterAPIKeyRequest{Name: "n"})
+		return err
+	},
+	"UpdateCrossClusterAPIKey": func(ctx context.Context, c *latchkey.Client) error {
+		_, err := c.UpdateCrossClusterAPIKey(ctx, "i", latchkey.UpdateCrossClusterAPIKeyRequest{})
+		return err
+	},
+	"ExpiringAPIKeys": func(ctx context.Context, c *latchkey.Client) error {
+		_, err := c.ExpiringAPIKeys(ctx, time.Hour)
+		return err
+	},
+	"InvalidateLeaked": func(ctx context.Context, c *latchkey.Client) error {
+		_, err := c.InvalidateLeaked(ctx, strings.NewReader("a log"), false)
+		return err
+	},
 	"GetAPIKeys": func(ctx context.Context, c *latchkey.Client) error {
 		_, err := c.GetAPIKeys(ctx, latchkey.GetAPIKeysRequest{ID: "i"})
 		return err
+	},
+	"QueryAPIKeys": func(ctx context.Context, c *latchkey.Client) error {
+		_, err := c.QueryAPIKeys(ctx, latchkey.QueryAPIKeysRequest{})
+		return err
+	},
+	"EveryAPIKey": func(ctx context.Context, c *latchkey.Client) error {
+		for _, err := range c.EveryAPIKey(ctx, latchkey.QueryAPIKeysRequest{}) {
+			return err
+		}
+		return nil
 	},
 	"UpdateAPIKey": func(ctx context.Context, c *latchkey.Client) error {
 		_, err := c.UpdateAPIKey(ctx, "i", latchkey.UpdateAPIKeyRequest{})
@@ -80,6 +111,15 @@ var everyCall = map[string]func(ctx context.Context, c *latchkey.Client) error{
 	},
 	"BulkUpdateAPIKeys": func(ctx context.Context, c *latchkey.Client) error {
 		_, err := c.BulkUpdateAPIKeys(ctx, []string{"i"}, latchkey.UpdateAPIKeyRequest{})
+		return err
+	},
+	"RotateAPIKey": func(ctx context.Context, c *latchkey.Client) error {
+		_, err := c.RotateAPIKey(ctx, "i", time.Hour)
+		return err
+	},
+	"EndOverlap": func(ctx context.Context, c *latchkey.Client) error { _, err := c.EndOverlap(ctx, "i"); return err },
+	"PreviewInvalidation": func(ctx context.Context, c *latchkey.Client) error {
+		_, err := c.PreviewInvalidation(ctx, latchkey.Owned())
 		return err
 	},
 	"InvalidateAPIKeys": func(ctx context.Context, c *latchkey.Client) error {

@@ -35,12 +35,29 @@ var replayed = []struct {
 	{regexp.MustCompile(`^(POST|PUT) /_security/api_key/grant$`), func(ctx context.Context, c *latchkey.Client) (any, error) {
 		return c.GrantAPIKey(ctx, latchkey.GrantAPIKeyRequest{})
 	}},
+	{regexp.MustCompile(`^(POST|PUT) /_security/api_key/clone$`), func(ctx context.Context, c *latchkey.Client) (any, error) {
+		return c.CloneAPIKey(ctx, latchkey.CloneAPIKeyRequest{})
+	}},
+	{regexp.MustCompile(`^POST /_security/cross_cluster/api_key$`), func(ctx context.Context, c *latchkey.Client) (any, error) {
+		return c.CreateCrossClusterAPIKey(ctx, latchkey.CreateCrossClusterAPIKeyRequest{})
+	}},
+	{regexp.MustCompile(`^PUT /_security/cross_cluster/api_key/[^/]+$`), func(ctx context.Context, c *latchkey.Client) (any, error) {
+		updated, err := c.UpdateCrossClusterAPIKey(ctx, "i", latchkey.UpdateCrossClusterAPIKeyRequest{})
+		return latchkey.UpdateAPIKeyResponse{Updated: updated}, err
+	}},
 	{regexp.MustCompile(`^PUT /_security/api_key/[^/]+$`), func(ctx context.Context, c *latchkey.Client) (any, error) {
 		updated, err := c.UpdateAPIKey(ctx, "i", latchkey.UpdateAPIKeyRequest{})
 		return latchkey.UpdateAPIKeyResponse{Updated: updated}, err
 	}},
 	{regexp.MustCompile(`^POST /_security/api_key/_bulk_update$`), func(ctx context.Context, c *latchkey.Client) (any, error) {
 		return c.BulkUpdateAPIKeys(ctx, []string{"i"}, latchkey.UpdateAPIKeyRequest{})
+	}},
+	{regexp.MustCompile(`^POST /_latchkey/api_key/[^/]+/_rotate$`), func(ctx context.Context, c *latchkey.Client) (any, error) {
+		return c.RotateAPIKey(ctx, "i", 0)
+	}},
+	{regexp.MustCompile(`^POST /_latchkey/api_key/[^/]+/_end_overlap$`), func(ctx context.Context, c *latchkey.Client) (any, error) {
+		ended, err := c.EndOverlap(ctx, "i")
+		return latchkey.EndOverlapResponse{Ended: ended}, err
 	}},
 	{regexp.MustCompile(`^GET /_security/api_key$`), func(ctx context.Context, c *latchkey.Client) (any, error) {
 		keys, err := c.GetAPIKeys(ctx, latchkey.GetAPIKeysRequest{})
@@ -67,6 +84,9 @@ var replayed = []struct {
 	{regexp.MustCompile(`^(POST|PUT) /_security/user/[^/]+/_disable$`), func(ctx context.Context, c *latchkey.Client) (any, error) {
 		return c.DisableUserAndRevoke(ctx, "u", latchkey.Revoke{APIKeys: true})
 	}},
+	{regexp.MustCompile(`^(GET|POST) /_security/_query/api_key/?$`), func(ctx context.Context, c *latchkey.Client) (any, error) {
+		return c.QueryAPIKeys(ctx, latchkey.QueryAPIKeysRequest{})
+	}},
 	{regexp.MustCompile(`^(GET|POST) /_security/_query/user$`), func(ctx context.Context, c *latchkey.Client) (any, error) {
 		return c.QueryUsers(ctx, latchkey.Query{})
 	}},
@@ -83,6 +103,12 @@ var replayed = []struct {
 	{regexp.MustCompile(`^GET /_latchkey/leavers$`), func(ctx context.Context, c *latchkey.Client) (any, error) {
 		leavers, err := c.Leavers(ctx)
 		return latchkey.LeaversResponse{Leavers: leavers}, err
+	}},
+	{regexp.MustCompile(`^POST /_latchkey/api_key/_invalidate_leaked$`), func(ctx context.Context, c *latchkey.Client) (any, error) {
+		return c.InvalidateLeaked(ctx, strings.NewReader("a log"), false)
+	}},
+	{regexp.MustCompile(`^GET /_latchkey/api_key/expiring$`), func(ctx context.Context, c *latchkey.Client) (any, error) {
+		return c.ExpiringAPIKeys(ctx, 0)
 	}},
 	{regexp.MustCompile(`^POST /_security/profile/_activate$`), func(ctx context.Context, c *latchkey.Client) (any, error) {
 		return c.ActivateProfile(ctx, latchkey.ActivateProfileRequest{})
@@ -297,7 +323,7 @@ func plain(member string, v any) any {
 			return v
 		}
 		switch member {
-		case "creation", "expiration", "invalidation", "last_synchronized", "took":
+		case "creation", "expiration", "invalidation", "last_used", "overlap_until", "until", "last_synchronized", "took":
 			return 1700000000000
 		case "metadata", "role_descriptors":
 			return map[string]any{}

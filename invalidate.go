@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 )
@@ -136,6 +137,16 @@ func (c *Client) InvalidateAPIKeys(ctx context.Context, keys KeySelection) (Inva
 		return InvalidateAPIKeysResponse{}, err
 	}
 	return call[InvalidateAPIKeysResponse](ctx, c, request{method: http.MethodDelete, path: "/_security/api_key", body: keys})
+}
+
+// PreviewInvalidation returns what [Client.InvalidateAPIKeys] would, and ends no
+// key. It takes the same rights. Only latchkey knows it.
+func (c *Client) PreviewInvalidation(ctx context.Context, keys KeySelection) (InvalidateAPIKeysResponse, error) {
+	if err := keys.check(); err != nil {
+		return InvalidateAPIKeysResponse{}, err
+	}
+	return call[InvalidateAPIKeysResponse](ctx, c, request{
+		method: http.MethodDelete, path: "/_security/api_key", query: url.Values{"dry_run": {"true"}}, body: keys})
 }
 
 // InvalidateAPIKeysAsync is [Client.InvalidateAPIKeys] that returns at once. The

@@ -129,7 +129,7 @@ func TestEveryCallThatMakesNothingNewIsRepeated(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			s := &script{steps: []string{"reset", "400"}}
 			err := do(t.Context(), newFake(t, s.RoundTrip))
-			makesNew := slices.Contains([]string{"CreateAPIKey", "GrantAPIKey", "GetToken", "CreateServiceToken", "DelegatePKI"}, call)
+			makesNew := slices.Contains([]string{"CreateAPIKey", "GrantAPIKey", "RotateAPIKey", "CloneAPIKey", "CreateCrossClusterAPIKey", "GetToken", "CreateServiceToken", "DelegatePKI", "InvalidateLeaked"}, call)
 			if repeated := len(s.hosts) == 2; repeated == makesNew || err == nil {
 				t.Errorf("%s: repeated is %v (%v)", call, repeated, err)
 			}

@@ -134,6 +134,11 @@ type APIKey struct {
 	DeleteInterval  time.Duration // between two purges
 	DeleteTimeout   time.Duration // of one purge; 0 means none
 	RetentionPeriod time.Duration // that a dead key stays readable
+	Policies        []KeyPolicy   // by role
+	ExpiryNotice    time.Duration // before its expiry, for which a key expires soon; 0 means never
+	// ExpiryWebhook is the URL that is told of keys that expire soon; "" means none.
+	ExpiryWebhook              secret.Secret
+	ExpiryWebhookAuthorization secret.Secret // of such calls
 }
 
 // Token is xpack.security.authc.token.

@@ -41,7 +41,7 @@ func TestNothingIsSet(t *testing.T) {
 		Native: Native{Name: "default_native", Enabled: true, Order: firstOrder + 1, LoginsOK: true, CacheTTL: 20 * time.Minute, MaxUsers: 100_000},
 		APIKey: APIKey{
 			Enabled: true, CacheTTL: 24 * time.Hour, MaxKeys: 25_000, DocCacheTTL: 5 * time.Minute,
-			DeleteInterval: 24 * time.Hour, RetentionPeriod: 7 * 24 * time.Hour,
+			DeleteInterval: 24 * time.Hour, RetentionPeriod: 7 * 24 * time.Hour, ExpiryNotice: 7 * 24 * time.Hour,
 		},
 		Anonymous:    Anonymous{Username: "_anonymous", Forbidden: true},
 		Token:        Token{Enabled: true, Timeout: 20 * time.Minute, DeleteInterval: 30 * time.Minute, ReuseRevokesFamily: true},

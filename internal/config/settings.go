@@ -15,7 +15,7 @@ import (
 const DefaultVersion = "9.5.1"
 
 // setting is one line of the table. A name may hold one "*", which stands for
-// the name that the operator gave a realm.
+// the name of a realm, or of the role of a policy.
 type setting struct {
 	name   string
 	preset string // parsed like a value that the operator wrote; "" leaves the field alone
@@ -133,6 +133,8 @@ var sections = []section{
 		{"xpack.security.authc.api_key.delete.timeout", "-1", "", "duration above 0, or -1", "The time that one purge may take; `-1` is no limit.", duration(func(c *Config) *time.Duration { return &c.APIKey.DeleteTimeout }, minusOneIsNone)},
 		{"xpack.security.authc.api_key.delete.retention_period", "7d", "", "duration above 0", "How long an invalidated or expired key stays readable before it is purged.", duration(func(c *Config) *time.Duration { return &c.APIKey.RetentionPeriod }, aboveZero)},
 	}},
+	{"API keys that expire soon", expirySettings},
+	{"Policies for API keys", policySettings},
 	{"Tokens", []setting{
 		{"xpack.security.authc.token.enabled", "true", "", "boolean", "Whether there are access tokens, with TLS and without. When false, getting one fails and none is accepted.", boolean(func(c *Config) *bool { return &c.Token.Enabled })},
 		{"xpack.security.authc.token.timeout", "20m", "", "duration, 1s to 1h", "The life of a new access token. A refresh token lives 24 hours.", duration(func(c *Config) *time.Duration { return &c.Token.Timeout }, from1sTo1h)},
@@ -181,6 +183,9 @@ func find(name string) (s *setting, star string) {
 			}
 			return nil, star
 		}
+	}
+	if s, role, mine := findPolicy(name); mine {
+		return s, role
 	}
 	if strings.Contains(name, "*") {
 		return nil, ""

@@ -175,6 +175,13 @@ func from1sTo1h(d time.Duration) (time.Duration, error) {
 	return d, nil
 }
 
+func from1s(d time.Duration) (time.Duration, error) {
+	if d < time.Second {
+		return 0, errors.New("must be 1s or more")
+	}
+	return d, nil
+}
+
 func minusOneIsNone(d time.Duration) (time.Duration, error) {
 	if d < 0 {
 		return 0, nil

@@ -18,8 +18,11 @@ func (s *Server) routeAPIKeys() {
 	for _, method := range []string{"POST", "PUT"} {
 		s.routeNew(method+" /_security/api_key", s.createAPIKey)
 		s.routeNew(method+" /_security/api_key/grant", s.grantAPIKey)
+		s.routeNew(method+" /_security/api_key/clone", s.cloneAPIKey)
 	}
 	s.route("GET /_security/api_key", s.getAPIKeys)
+	s.route("GET /_security/_query/api_key", s.queryAPIKeys)
+	s.route("POST /_security/_query/api_key", s.queryAPIKeys)
 	s.route("DELETE /_security/api_key", s.invalidateAPIKeys)
 	s.route("PUT /_security/api_key/{id}", s.updateAPIKey)
 	s.route("POST /_security/api_key/_bulk_update", s.updateAPIKeys)
@@ -160,7 +163,7 @@ func toExpiration(p **time.Duration) func(xcontent.Value) error {
 }
 
 func newKey(k apikey.Created) reply {
-	return ok(latchkey.CreateAPIKeyResponse{ID: k.ID, Name: k.Name, Expiration: epoch(k.ExpiresAt), APIKey: k.Secret, Encoded: k.Encoded})
+	return ok(latchkey.CreateAPIKeyResponse{ID: k.ID, Name: k.Name, Expiration: epoch(k.ExpiresAt), APIKey: k.Secret, Encoded: k.Encoded, OverlapUntil: epoch(k.OverlapUntil)})
 }
 
 // epoch is t in milliseconds, 0 for none.
@@ -176,35 +179,47 @@ func (s *Server) getAPIKeys(c *call) (act, error) {
 	req := apikey.GetRequest{
 		ID: c.query.String("id"), Name: c.query.String("name"),
 		Username: c.query.String("username"), Realm: c.query.String("realm_name"),
-		Owner: c.query.Bool("owner"), ActiveOnly: c.query.Bool("active_only"), WithLimitedBy: c.query.Bool("with_limited_by"),
+		Owner: c.query.Bool("owner"), ActiveOnly: c.query.Bool("active_only"), WithLimitedBy: c.query.Bool("with_limited_by"), WithLastUsed: c.query.Bool("with_last_used"),
 	}
-	c.query.Bool("with_profile_uid") // nobody has a profile yet, so there is nothing to add
+	withUID := c.query.Bool("with_profile_uid")
 	return func(ctx context.Context) (reply, error) {
 		infos, err := s.APIKeys.Get(ctx, c.by, req)
 		if err != nil {
 			return reply{}, err
 		}
+		uids, err := s.ownerProfiles(ctx, infos, withUID)
+		if err != nil {
+			return reply{}, err
+		}
 		keys := make([]latchkey.APIKey, len(infos))
 		for i, info := range infos {
-			keys[i] = shownKey(info)
-			if c.java7 {
-				keys[i] = shownToJava7(keys[i])
-			}
+			keys[i] = c.shownKey(info, uids[i])
 		}
 		return found(len(keys) > 0 || strings.TrimSpace(req.ID) == "", latchkey.GetAPIKeysResponse{APIKeys: keys}), nil
 	}, nil
 }
 
-func shownKey(k apikey.Info) latchkey.APIKey {
+// shownKey is a key as the client is shown it, with the uid of its owner's profile.
+func (c *call) shownKey(k apikey.Info, uid string) latchkey.APIKey {
 	shown := latchkey.APIKey{
 		ID: k.ID, Name: k.Name, Type: string(k.Type),
 		Creation: epoch(k.CreatedAt), Expiration: epoch(k.ExpiresAt),
 		Invalidated: !k.InvalidatedAt.IsZero(), Invalidation: epoch(k.InvalidatedAt),
 		Username: k.Owner.Username, Realm: k.Owner.Realm, RealmType: k.Owner.RealmType,
-		Metadata: k.Metadata, RoleDescriptors: k.Descriptors.Canonical(),
+		Metadata: k.Metadata, RoleDescriptors: k.Descriptors.Canonical(), CertificateIdentity: k.CertificateIdentity,
+		ProfileUID: uid,
+	}
+	if k.Type == apikey.CrossCluster {
+		shown.Access = k.Descriptors.CrossClusterAccess().JSON()
+	}
+	if use := k.LastUse; !use.At.IsZero() {
+		shown.LastUsed, shown.LastUsedAddress, shown.LastUsedUserAgent = epoch(use.At), use.Address, use.Agent
 	}
 	if k.Limit != nil {
 		shown.LimitedBy = []json.RawMessage{k.Limit.Canonical()}
+	}
+	if c.java7 {
+		return shownToJava7(shown)
 	}
 	return shown
 }
@@ -212,7 +227,8 @@ func shownKey(k apikey.Info) latchkey.APIKey {
 // shownToJava7 leaves out what servers of 7.x did not show: the Java high-level
 // client refuses a key with a member that it does not know.
 func shownToJava7(k latchkey.APIKey) latchkey.APIKey {
-	k.Type, k.RealmType, k.Invalidation, k.RoleDescriptors = "", "", 0, nil
+	k.Type, k.RealmType, k.Invalidation, k.RoleDescriptors, k.Access, k.CertificateIdentity = "", "", 0, nil, nil, ""
+	k.LastUsed, k.LastUsedAddress, k.LastUsedUserAgent, k.ProfileUID = 0, "", "", ""
 	return k
 }
 
@@ -222,7 +238,7 @@ func (s *Server) invalidateAPIKeys(c *call) (act, error) {
 	if err != nil {
 		return nil, err
 	}
-	var req apikey.InvalidateRequest
+	req := apikey.InvalidateRequest{DryRun: c.query.Bool("dry_run")}
 	var byID bool
 	err = body.Read("invalidate_api_key", xcontent.Fields{
 		"ids": func(v xcontent.Value) error {

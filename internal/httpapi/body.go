@@ -34,26 +34,39 @@ func (s *Server) readBody(x *exchange, c *call) error {
 		return errTooLarge
 	}
 	setReadDeadline(x.w, bodyTimeout)
-	in, size := io.Reader(http.MaxBytesReader(x.w, r.Body, limit)), r.ContentLength
-	switch encoding := r.Header["Content-Encoding"]; {
+	in, z, err := decoded(r.Header["Content-Encoding"], http.MaxBytesReader(x.w, r.Body, limit))
+	if err != nil {
+		return err
+	}
+	size := r.ContentLength
+	if z != nil {
+		defer gunzips.Put(z)
+		size = -1
+	}
+	return c.readAll(in, size, limit)
+}
+
+// decoded returns what a body holds, and what decodes it, for gunzips; nil if
+// nothing has to.
+func decoded(encoding []string, body io.Reader) (io.Reader, *gzip.Reader, error) {
+	switch {
 	case len(encoding) == 0 || len(encoding) == 1 && strings.EqualFold(encoding[0], "identity"):
+		return body, nil, nil
 	case len(encoding) == 1 && (strings.EqualFold(encoding[0], "gzip") || strings.EqualFold(encoding[0], "x-gzip")):
 		z, _ := gunzips.Get().(*gzip.Reader)
 		if z == nil {
 			z = new(gzip.Reader)
 		}
-		defer gunzips.Put(z)
-		switch err := z.Reset(in); {
+		switch err := z.Reset(body); {
 		case err == io.EOF: // no byte at all: no body
-			return nil
+			return http.NoBody, z, nil
 		case err != nil:
-			return unreadable(err)
+			gunzips.Put(z)
+			return nil, nil, unreadable(err)
 		}
-		in, size = z, -1
-	default:
-		return fault.New(fault.Argument, "Content-Encoding [%s] is not supported; send gzip or none", strings.Join(encoding, ", "))
+		return z, z, nil
 	}
-	return c.readAll(in, size, limit)
+	return nil, nil, fault.New(fault.Argument, "Content-Encoding [%s] is not supported; send gzip or none", strings.Join(encoding, ", "))
 }
 
 // firstBuffer is what a body gets before its first byte has arrived. From there

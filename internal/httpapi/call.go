@@ -41,6 +41,7 @@ type reply struct {
 	// pointer, a json.RawMessage and a type with MarshalJSON are written as
 	// encoding/json would, but for &, < and >, which stay as they are.
 	body any
+	text []byte // in place of body: metrics as they stand
 }
 
 // ok is a reply of 200.
@@ -74,6 +75,7 @@ type call struct {
 	held     share  // of the server's memory: content and the tree of it
 	format   format // of content
 	bodyRead bool
+	text     *textBody // in place of content, on routes that stream; nil: there is no body
 }
 
 // path returns what the wildcard {name} of the route matched, decoded: it may

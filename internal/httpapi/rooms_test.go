@@ -15,8 +15,10 @@ import (
 	"latchkey/internal/apikey"
 	"latchkey/internal/application"
 	"latchkey/internal/authn"
+	"latchkey/internal/leak"
 	"latchkey/internal/leaver"
 	"latchkey/internal/oidc"
+	"latchkey/internal/pattern"
 	"latchkey/internal/pki"
 	"latchkey/internal/profile"
 	"latchkey/internal/realm"
@@ -58,6 +60,7 @@ type house struct {
 	kept      func(*sqlstore.DB) token.Store // where the tokens are, if not in the store
 	anonymous []string                       // roles
 	challenge bool                           // what they do not reach is 401
+	policies  []apikey.Policy
 }
 
 func newHouse(t testing.TB, firstKey bool, change ...func(*house)) *house {
@@ -91,7 +94,7 @@ func newHouse(t testing.TB, firstKey bool, change ...func(*house)) *house {
 	chain := realm.NewChain(realm.Options{Everybody: h.anonymous, Refuse: users.Refuse})
 	chain.Add(users.Reserved(), users.Native())
 	keys := apikey.New(db, chain, roles, apikey.Options{Enabled: true, RunAs: true, CacheTTL: time.Hour, CacheMax: 1000, DocumentTTL: time.Hour,
-		PurgeInterval: time.Hour, Retention: time.Hour, Now: time.Now})
+		PurgeInterval: time.Hour, Retention: time.Hour, Policies: h.policies, Notice: 7 * 24 * time.Hour, Now: time.Now})
 	for name, privilege := range map[string]string{"own": "manage_own_api_key", "keys": "manage_api_key", "security": "manage_security",
 		"reader": "read_security", "granter": "grant_api_key", "tokens": "manage_token"} {
 		if _, err := db.PutRole(ctx, name, access.Descriptor{Cluster: []string{privilege}}); err != nil {
@@ -126,7 +129,8 @@ func newHouse(t testing.TB, firstKey bool, change ...func(*house)) *house {
 	users.OnRevoked(user.Ended{Keys: keys.Ended, Tokens: tokens.Ended})
 	h.Services = Services{Profiles: profile.New(db, chain, tokens, roles, time.Now), Settings: settings.New(db), Leavers: leaver.New(db, chain, h.tokens.Now), Auth: auth, APIKeys: keys, Tokens: tokens, Users: users, Roles: roles, Realms: chain,
 		RoleMappings: rolemapping.New(db, time.Now, slog.New(slog.DiscardHandler)), ServiceAccounts: accounts, Applications: application.New(db, time.Now),
-		OIDC: oidc.NewService(nil, tokens, slices.Clone[[]string]), PKI: pki.NewService(nil, tokens, slices.Clone[[]string])}
+		OIDC: oidc.NewService(nil, tokens, slices.Clone[[]string]), PKI: pki.NewService(nil, tokens, slices.Clone[[]string]),
+		Leaks: leak.New(keys, tokens)}
 	return h
 }
 
@@ -157,5 +161,19 @@ func insertFirstKey(t testing.TB, db *sqlstore.DB) {
 	err := db.InsertAPIKey(t.Context(), k1, apikey.RoleSet{Digest: k1.Roles, Body: none}, apikey.RoleSet{Digest: k1.LimitedBy, Body: limit})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// policies are those of the files policy_*: for everybody a lifetime of an hour,
+// and for the role own the metadata owner and names that begin with app-.
+func policies(t testing.TB) []apikey.Policy {
+	t.Helper()
+	names, err := pattern.Parse("/app-.+/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []apikey.Policy{
+		{Role: apikey.Everybody, MaxLifetime: time.Hour},
+		{Role: "own", RequiredMetadata: []string{"owner"}, NamePattern: "app-.+", Names: names},
 	}
 }

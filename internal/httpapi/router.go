@@ -15,6 +15,10 @@ type route struct {
 	// makesNew says that a repetition of the request makes a second thing, so
 	// that clients must not repeat it after an unknown outcome.
 	makesNew bool
+	// streams says that the endpoint reads the body by itself, as it comes: it may
+	// be of any type and larger than others.
+	streams bool
+	served  served
 }
 
 // router finds the route of a method and a path. A literal segment wins over a

@@ -22,6 +22,7 @@ import (
 	"latchkey/internal/apikey"
 	"latchkey/internal/application"
 	"latchkey/internal/fault"
+	"latchkey/internal/leak"
 	"latchkey/internal/leaver"
 	"latchkey/internal/oidc"
 	"latchkey/internal/pki"
@@ -52,6 +53,7 @@ type Server struct {
 	challenges []string // of a 401
 	build      build
 	memory     memory
+	meters     *meters
 }
 
 // Services are the rooms behind the endpoints.
@@ -72,6 +74,7 @@ type Services struct {
 	Leavers         *leaver.Service
 	OIDC            *oidc.Service
 	PKI             *pki.Service
+	Leaks           *leak.Service
 }
 
 // New returns a server for the given services.
@@ -90,6 +93,7 @@ func New(opts Options, services Services) *Server {
 		s.challenges = append(s.challenges, "ApiKey")
 	}
 	s.build = readBuild(s.opts.Version)
+	s.meters = newMeters(services, s.opts.Version)
 	s.reserve()
 	s.routeCluster()
 	s.routeAuthenticate()
@@ -99,11 +103,16 @@ func New(opts Options, services Services) *Server {
 	s.routePrivileges()
 	s.routeApplications()
 	s.routeAPIKeys()
+	s.routeRotation()
+	s.routeCrossCluster()
 	s.routeTokens()
 	s.routeServiceAccounts()
 	s.routeProfiles()
 	s.routeSettings()
 	s.routeLeavers()
+	s.routeLeaked()
+	s.routeExpiring()
+	s.routeMetrics()
 	s.routeOIDC()
 	s.routePKI()
 	return s
@@ -112,14 +121,25 @@ func New(opts Options, services Services) *Server {
 // route registers an endpoint under "METHOD /path/{wildcard}". Only a HEAD that
 // is registered by itself is answered.
 func (s *Server) route(pattern string, serve endpoint) {
-	s.router.add(&route{pattern: pattern, serve: serve})
+	s.add(&route{pattern: pattern, serve: serve})
 }
 
 // routeNew is route for calls whose repetition makes a second thing (create,
 // grant, clone): after an unknown outcome they answer 500, which no client
 // repeats by itself, and not 503.
 func (s *Server) routeNew(pattern string, serve endpoint) {
-	s.router.add(&route{pattern: pattern, serve: serve, makesNew: true})
+	s.add(&route{pattern: pattern, serve: serve, makesNew: true})
+}
+
+// routeText is route for calls whose body is a text of any type and size, which
+// the endpoint reads from [call.text].
+func (s *Server) routeText(pattern string, serve endpoint) {
+	s.add(&route{pattern: pattern, serve: serve, streams: true})
+}
+
+func (s *Server) add(r *route) {
+	r.served = s.meters.served(r.pattern)
+	s.router.add(r)
 }
 
 // reserve names the paths of calls that are not built and that a wildcard would
@@ -131,7 +151,6 @@ func (s *Server) reserve() {
 			s.router.reserve(of + "/" + call + "/{part}")
 		}
 	}
-	s.router.reserve("/_security/api_key/clone") // no id of a key to update
 }
 
 // exchange is one request and what became known of it so far.
@@ -161,12 +180,22 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		expectBody(r, true)
 	}
 	if !s.log.Enabled(r.Context(), slog.LevelDebug) {
-		s.answer(x)
+		s.count(x, s.answer(x))
 		return
 	}
 	start := time.Now()
 	status := s.answer(x)
+	s.count(x, status)
 	s.logRequest(x, status, time.Since(start))
+}
+
+// count notes an answer for the metrics.
+func (s *Server) count(x *exchange, status int) {
+	if x.route == nil {
+		s.meters.unrouted.count(status)
+		return
+	}
+	x.route.served.count(status)
 }
 
 // answer serves x and writes the response, whose status it returns.
@@ -179,6 +208,11 @@ func (s *Server) answer(x *exchange) (status int) {
 		rep.status = http.StatusOK
 	}
 	h := x.w.Header()
+	if rep.text != nil {
+		h["X-elastic-product"], h["Content-Type"] = product, metricsType
+		s.send(x, rep.status, rep.text)
+		return rep.status
+	}
 	if ready, ok := rep.body.(jsontext.Value); ok && x.view.plain() {
 		h["X-elastic-product"] = product
 		s.send(x, rep.status, ready)
@@ -289,15 +323,23 @@ func (s *Server) serve(x *exchange) (reply, error) {
 
 	var err error
 	if r.Method != http.MethodOptions {
-		if x.by, err = s.Auth.Authenticate(r.Context(), r.Header, shown(r), x.uri); err != nil {
+		x.by, err = s.Auth.Authenticate(r.Context(), r.Header, shown(r), x.uri)
+		s.meters.authenticated(r.Header, err)
+		if err != nil {
 			return reply{}, err
 		}
 		c.by = x.by
+		s.APIKeys.Used(c.by, r.RemoteAddr, r.UserAgent())
 		if proof := x.by.TicketReply; proof != nil {
 			x.w.Header()[challengeHeader] = []string{"Negotiate " + base64.StdEncoding.EncodeToString(*proof)}
 		}
 	}
-	if r.ContentLength != 0 {
+	if rt, _ := s.router.find(r.Method, r.URL); r.ContentLength != 0 && rt != nil && rt.streams {
+		if c.text, err = s.openText(x, c); err != nil {
+			return reply{}, err
+		}
+		defer c.text.close()
+	} else if r.ContentLength != 0 {
 		began := time.Now()
 		if err := s.readBody(x, c); err != nil {
 			return reply{}, err
@@ -309,7 +351,7 @@ func (s *Server) serve(x *exchange) (reply, error) {
 			}
 		}
 	}
-	hasBody := len(c.content) > 0
+	hasBody := len(c.content) > 0 || c.text != nil
 	x.view.typ = neg.answer(c.query.String("format"), hasBody)
 	if err := neg.check(hasBody); err != nil {
 		return reply{}, err
@@ -331,7 +373,7 @@ func (s *Server) serve(x *exchange) (reply, error) {
 	if x.route, c.wild = s.router.find(r.Method, r.URL); x.route == nil {
 		return s.unrouted(x)
 	}
-	if hasBody {
+	if hasBody && !x.route.streams {
 		if err := neg.unsupported(r.Header["Content-Type"]); err != nil {
 			return reply{}, err
 		}

@@ -24,7 +24,8 @@ import (
 // and over one connection. A file opens with a sentence that says what it
 // shows, with the tag of a statement (HT-4) where it proves one. The server
 // knows the users of [newServices], and in the files http_* their first key; in the
-// files anonymous_*, requests without a credential have the roles own and tokens.
+// files anonymous_*, requests without a credential have the roles own and tokens;
+// in the files policy_*, keys have to keep those of [policies].
 // Then requests and responses take turns, in sections of these names. The clock of
 // the tokens goes on by itself, and by 31s at an empty section "31s later".
 //
@@ -66,6 +67,9 @@ func TestWire(t *testing.T) {
 			house := newHouse(t, strings.HasPrefix(filepath.Base(f), "http_"), func(h *house) {
 				if strings.HasPrefix(filepath.Base(f), "anonymous_") {
 					h.anonymous = []string{"own", "tokens"}
+				}
+				if strings.HasPrefix(filepath.Base(f), "policy_") {
+					h.policies = policies(t)
 				}
 			})
 			w := &wire{t: t, addr: startServer(t, house.Services).addr, bound: map[string]string{}}

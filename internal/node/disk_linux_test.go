@@ -91,7 +91,7 @@ func TestADiskThatFillsUpUnderANode(t *testing.T) {
 func TestDisksThatStopTheStart(t *testing.T) {
 	t.Run("a full one", func(t *testing.T) {
 		disk := dataFolder(t)
-		mount(t, disk, 0, "size=512k,mode=0700")
+		mount(t, disk, 0, "size=1m,mode=0700")
 		full := ballast(t, disk)
 		dir := filepath.Join(disk, "data")
 		refuses(t, command(t, nil, serveArgs(dir)...), "["+dir, "the disk is full")

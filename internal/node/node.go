@@ -25,8 +25,10 @@ import (
 	"latchkey/internal/config"
 	"latchkey/internal/dnroles"
 	"latchkey/internal/httpapi"
+	"latchkey/internal/leak"
 	"latchkey/internal/leaver"
 	"latchkey/internal/oidc"
+	"latchkey/internal/pattern"
 	"latchkey/internal/pki"
 	"latchkey/internal/profile"
 	"latchkey/internal/role"
@@ -98,11 +100,15 @@ func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *rooms, 
 	users.LookElsewhere(realms.chain)
 	roles := role.New(db, time.Now)
 	roles.UseFile(filepath.Join(cfg.Dir, rolesFile))
+	rules, err := policies(cfg.APIKey.Policies)
+	if err != nil {
+		return nil, err
+	}
 	keys := apikey.New(db, realms.chain, roles, apikey.Options{
 		Enabled: cfg.APIKey.Enabled, RunAs: cfg.RunAs,
 		CacheTTL: cfg.APIKey.CacheTTL, CacheMax: cfg.APIKey.MaxKeys, DocumentTTL: cfg.APIKey.DocCacheTTL,
 		PurgeInterval: cfg.APIKey.DeleteInterval, PurgeTimeout: cfg.APIKey.DeleteTimeout, Retention: cfg.APIKey.RetentionPeriod,
-		Now: time.Now,
+		Policies: rules, Notice: cfg.APIKey.ExpiryNotice, Now: time.Now,
 	})
 	tokens := token.New(db, realms.chain, realms.tickets, roles, keys, token.Options{
 		Enabled: cfg.Token.Enabled, Timeout: cfg.Token.Timeout, KeepFamily: !cfg.Token.ReuseRevokesFamily,
@@ -196,7 +202,7 @@ func Run(ctx context.Context, cfg *config.Config, out io.Writer, log *slog.Logge
 		Log: log,
 	}, httpapi.Services{Applications: application.New(r.db, time.Now), Auth: authenticator(cfg, r), APIKeys: r.keys, Tokens: r.tokens, Users: r.users, Roles: r.roles, ServiceAccounts: r.accounts, Profiles: profiles(cfg, r), Settings: settings.New(r.db), Leavers: leaver.New(r.db, r.realms.chain, time.Now), Realms: r.realms.chain, RoleMappings: r.mappings,
 		OIDC: oidc.NewService(r.realms.providers, r.tokens, r.realms.chain.WithAnonymous),
-		PKI:  pki.NewService(r.realms.certificates, r.tokens, r.realms.chain.WithAnonymous)})
+		PKI:  pki.NewService(r.realms.certificates, r.tokens, r.realms.chain.WithAnonymous), Leaks: leak.New(r.keys, r.tokens)})
 
 	control := openControl(cfg.DataDir, r.users, files.read, log) // before anybody is told that the node runs
 	server := api.HTTPServer()
@@ -215,8 +221,16 @@ func Run(ctx context.Context, cfg *config.Config, out io.Writer, log *slog.Logge
 		return r.keys.Purge(quiet, func(removed int, err error) { logPurge(log, "api keys", removed, err) })
 	})
 	background.Go(func() error {
+		return r.keys.RecordUses(quiet, func(err error) {
+			log.Warn("the last uses of api keys could not be written; they are kept for the next time", "err", err)
+		})
+	})
+	background.Go(func() error {
 		return r.tokens.Purge(quiet, func(removed int, err error) { logPurge(log, "tokens", removed, err) })
 	})
+	if !cfg.APIKey.ExpiryWebhook.IsZero() {
+		background.Go(func() error { return warnOfExpiry(quiet, cfg, r.keys, uuid, log) })
+	}
 	background.Go(func() error {
 		return r.accounts.WatchFile(quiet, func(news *serviceaccount.FileNews, err error) { logServiceTokens(log, news, err) })
 	})
@@ -253,6 +267,19 @@ func authenticator(cfg *config.Config, r *rooms) *authn.Authenticator {
 		a.Anonymous, a.Challenge = &who, !cfg.Anonymous.Forbidden
 	}
 	return a
+}
+
+func policies(of []config.KeyPolicy) (rules []apikey.Policy, err error) {
+	for _, p := range of {
+		r := apikey.Policy{Role: p.Role, MaxLifetime: p.MaxLifetime, RequiredMetadata: p.RequiredMetadata, NamePattern: p.NamePattern}
+		if r.NamePattern != "" {
+			if r.Names, err = pattern.Parse("/" + r.NamePattern + "/"); err != nil {
+				return nil, err
+			}
+		}
+		rules = append(rules, r)
+	}
+	return rules, nil
 }
 
 // profiles are activated by passwords and, unless they are switched off, access tokens.

@@ -85,6 +85,7 @@ func (t *terminal) root() *cli.Command {
 					&cli.BoolFlag{Name: "silent", Aliases: []string{"s"}, Usage: "print nothing but the password that was made"},
 				}, settings...)},
 			t.usersCommand(settings),
+			t.apiKeyCommand(),
 			{Name: "version", Usage: "print what this binary was built from", Action: func(_ context.Context, c *cli.Command) error {
 				if c.Args().Present() {
 					return fmt.Errorf("[%s] is not understood; version takes no arguments", c.Args().First())
@@ -92,16 +93,7 @@ func (t *terminal) root() *cli.Command {
 				cli.ShowVersion(c.Root())
 				return nil
 			}},
-			{Name: "help", Usage: "print the commands, or the flags of one", ArgsUsage: "[command]", Action: func(ctx context.Context, c *cli.Command) error {
-				name := c.Args().First()
-				switch {
-				case name == "":
-					return cli.ShowRootCommandHelp(c)
-				case c.Root().Command(name) == nil:
-					return noCommand(name)
-				}
-				return cli.ShowCommandHelp(ctx, c.Root(), name)
-			}},
+			{Name: "help", Usage: "print the commands, or the flags of one", ArgsUsage: "[command]", Action: help},
 		},
 		Action: func(_ context.Context, c *cli.Command) error {
 			if c.Args().Present() {
@@ -119,6 +111,21 @@ func (t *terminal) root() *cli.Command {
 		c.OnUsageError = func(_ context.Context, c *cli.Command, err error, _ bool) error { return misused(c, err.Error()) }
 	}
 	return root
+}
+
+// help prints what there is to know of the command that its arguments name.
+func help(ctx context.Context, c *cli.Command) error {
+	if !c.Args().Present() {
+		return cli.ShowRootCommandHelp(c)
+	}
+	above, at := c.Root(), c.Root()
+	for _, name := range c.Args().Slice() {
+		above, at = at, at.Command(name)
+		if at == nil {
+			return noCommand(strings.Join(c.Args().Slice(), " "))
+		}
+	}
+	return cli.ShowCommandHelp(ctx, above, at.Name)
 }
 
 // misused is the complaint about a command line, on one line.

@@ -53,8 +53,8 @@ var errInterrupted = errors.New("interrupted; nothing was changed")
 // askPassword reads a password: twice from a terminal, which does not show it,
 // and else the first line of the input.
 func (t *terminal) askPassword(ctx context.Context, username string) (string, error) {
-	screen, ok := t.in.(*os.File)
-	if !ok || !term.IsTerminal(int(screen.Fd())) {
+	keyboard, ok := screen(t.in)
+	if !ok {
 		return interruptible(ctx, func() (string, error) {
 			line, err := bufio.NewReader(t.in).ReadString('\n')
 			if err != nil && !errors.Is(err, io.EOF) {
@@ -63,23 +63,29 @@ func (t *terminal) askPassword(ctx context.Context, username string) (string, er
 			return strings.TrimRight(line, "\r\n"), nil
 		})
 	}
-	first, err := t.askHidden(ctx, screen, "New password of "+username+": ")
+	first, err := t.askHidden(ctx, keyboard, "New password of "+username+": ")
 	if err != nil {
 		return "", err
 	}
 	if _, err := user.NewPassword(&first, nil); err != nil { // before anybody types it twice
 		return "", err
 	}
-	second, err := t.askHidden(ctx, screen, "Once more: ")
+	second, err := t.askHidden(ctx, keyboard, "Once more: ")
 	if err == nil && first != second {
 		err = errors.New("these are two different passwords; nothing was changed")
 	}
 	return first, err
 }
 
+// screen is what a command reads from or writes to, if it is a terminal.
+func screen(stream any) (*os.File, bool) {
+	f, ok := stream.(*os.File)
+	return f, ok && term.IsTerminal(int(f.Fd()))
+}
+
 // askHidden asks for a line on a terminal that does not show what is typed.
-func (t *terminal) askHidden(ctx context.Context, screen *os.File, prompt string) (string, error) {
-	fd := int(screen.Fd())
+func (t *terminal) askHidden(ctx context.Context, keyboard *os.File, prompt string) (string, error) {
+	fd := int(keyboard.Fd())
 	before, err := term.GetState(fd)
 	if err != nil {
 		return "", fmt.Errorf("use the terminal: %w", err)

@@ -2,7 +2,7 @@
 // on: one run prints all figures as ratios. README and RESULTS.md say what they
 // mean.
 //
-//	cd bench && go run . [-quick] [-only cached,uncached,create,invalidate,mass,start,bearer,grant,refresh,masstokens]
+//	cd bench && go run . [-quick] [-only cached,uncached,create,invalidate,mass,start,bearer,grant,refresh,masstokens,queries]
 package main
 
 import (
@@ -31,7 +31,7 @@ var measurements = []struct {
 	run  func(*setup) error
 }{
 	{"cached", cached}, {"uncached", uncached}, {"create", creates}, {"invalidate", invalidateOne}, {"mass", massInvalidation}, {"start", starts},
-	{"bearer", bearer}, {"grant", grants}, {"refresh", refreshes}, {"masstokens", massTokens},
+	{"bearer", bearer}, {"grant", grants}, {"refresh", refreshes}, {"masstokens", massTokens}, {"queries", queries},
 }
 
 func main() {

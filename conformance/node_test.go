@@ -3,12 +3,16 @@ package conformance
 import (
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 )
 
 // Three releases of the JavaScript client go through the same scenarios; see js/.
 
-func TestNodeClient9(t *testing.T) { runNode(t, shared, node9(), mainFiles...) }
+func TestNodeClient9(t *testing.T) {
+	runNode(t, shared, node9(), append(slices.Clone(mainFiles), "js/additions.test.js")...)
+}
+
 func TestNodeClient8(t *testing.T) { runNode(t, shared, node8(), mainFiles...) }
 
 func TestNodeClient717(t *testing.T) {
@@ -18,7 +22,7 @@ func TestNodeClient717(t *testing.T) {
 	})
 }
 
-var mainFiles = []string{"js/mainjob.test.js", "js/invalidate.test.js", "js/tokens.test.js", "js/tokens-invalidate.test.js", "js/identity.test.js", "js/transport.test.js"}
+var mainFiles = []string{"js/mainjob.test.js", "js/invalidate.test.js", "js/keys.test.js", "js/tokens.test.js", "js/tokens-invalidate.test.js", "js/identity.test.js", "js/transport.test.js"}
 
 func node9() []string {
 	return []string{"LATCHKEY_CLIENT=@elastic/elasticsearch", "LATCHKEY_CLIENT_MAJOR=9"}

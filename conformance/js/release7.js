@@ -13,7 +13,18 @@ const bodies = {
   invalidateToken: [],
   putRole: ['name'],
   putRoleMapping: ['name'],
-  putUser: ['username']
+  putUser: ['username'],
+  queryApiKeys: ['typed_keys', 'with_limited_by', 'with_profile_uid']
+}
+
+// Calls that came later, as what they send.
+const later = {
+  activateUserProfile: body => ({ method: 'POST', path: '/_security/profile/_activate', body }),
+  bulkUpdateApiKeys: body => ({ method: 'POST', path: '/_security/api_key/_bulk_update', body }),
+  cloneApiKey: body => ({ method: 'POST', path: '/_security/api_key/clone', body }),
+  createCrossClusterApiKey: body => ({ method: 'POST', path: '/_security/cross_cluster/api_key', body }),
+  updateApiKey: ({ id, ...body }) => ({ method: 'PUT', path: `/_security/api_key/${id}`, body }),
+  updateCrossClusterApiKey: ({ id, ...body }) => ({ method: 'PUT', path: `/_security/cross_cluster/api_key/${id}`, body })
 }
 
 // The calls whose body is one parameter.
@@ -33,10 +44,10 @@ function params7 (name, params) {
   return bodies[name] ? split(params, bodies[name]) : params
 }
 
-function calls (api) {
+function calls (api, transport) {
   return new Proxy(api, {
     get: (_, name) => async (params = {}, { meta, ...options } = {}) => {
-      const answer = await api[name](params7(name, params), options)
+      const answer = await (later[name] ? transport.request(later[name](params), options) : api[name](params7(name, params), options))
       return meta ? answer : answer.body
     }
   })
@@ -62,7 +73,7 @@ export function successor (Client, options) {
     info,
     ping,
     cluster: calls(client.cluster),
-    security: calls(client.security),
+    security: calls(client.security, client.transport),
     diagnostic: client,
     get connectionPool () { return client.connectionPool },
     close: () => client.close()

@@ -7,8 +7,10 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import co.elastic.clients.elasticsearch.ElasticsearchClient;
 import co.elastic.clients.elasticsearch._types.ElasticsearchException;
 import co.elastic.clients.elasticsearch._types.ErrorCause;
+import co.elastic.clients.elasticsearch.security.ActivateUserProfileResponse;
 import co.elastic.clients.elasticsearch.security.CreateApiKeyResponse;
 import co.elastic.clients.elasticsearch.security.GetTokenResponse;
+import co.elastic.clients.elasticsearch.security.GrantType;
 import co.elastic.clients.elasticsearch.security.InvalidateTokenResponse;
 import co.elastic.clients.elasticsearch.security.get_token.AccessTokenGrantType;
 import java.io.IOException;
@@ -46,11 +48,11 @@ final class Api {
     }
 
     /** An API key and a client that uses it. */
-    record Key(String id, String name, String owner, ElasticsearchClient client) {
+    record Key(String id, String name, String encoded, String owner, ElasticsearchClient client) {
         /** Makes a key that has authenticated once, so that the server has it at hand. */
         static Key of(Person owner) throws IOException {
             CreateApiKeyResponse made = owner.client().security().createApiKey(k -> k.name(Server.unique("key")));
-            Key key = new Key(made.id(), made.name(), owner.name(), withKey(made.encoded()));
+            Key key = new Key(made.id(), made.name(), made.encoded(), owner.name(), withKey(made.encoded()));
             key.works();
             return key;
         }
@@ -93,6 +95,11 @@ final class Api {
             ErrorCause error = refused(401, "security_exception", () -> client.security().authenticate());
             assertEquals(Server.INVALID_TOKEN, error.metadata().get("header").to(Map.class).get("WWW-Authenticate"));
         }
+    }
+
+    /** Makes the profile of a user, who answers for itself. */
+    static ActivateUserProfileResponse activate(Person u) throws IOException {
+        return admin.security().activateUserProfile(a -> a.grantType(GrantType.Password).username(u.name()).password(u.password()));
     }
 
     /** Asserts how many tokens were invalidated now and before. */

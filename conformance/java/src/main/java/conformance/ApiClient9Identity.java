@@ -1,5 +1,6 @@
 package conformance;
 
+import static conformance.Api.activate;
 import static conformance.Api.admin;
 import static conformance.Api.refused;
 import static org.junit.jupiter.api.Assertions.assertEquals;
@@ -12,8 +13,6 @@ import co.elastic.clients.elasticsearch.ElasticsearchClient;
 import co.elastic.clients.elasticsearch._types.ElasticsearchException;
 import co.elastic.clients.elasticsearch._types.FieldValue;
 import co.elastic.clients.elasticsearch._types.NodeStatistics;
-import co.elastic.clients.elasticsearch.security.ActivateUserProfileResponse;
-import co.elastic.clients.elasticsearch.security.GrantType;
 import co.elastic.clients.elasticsearch.security.RoleMapping;
 import co.elastic.clients.elasticsearch.security.RoleMappingRule;
 import co.elastic.clients.elasticsearch.security.TemplateFormat;
@@ -253,10 +252,6 @@ class ApiClient9Identity {
         assertTrue(admin.security().deleteServiceToken(s -> s.namespace("elastic").service("fleet-server").name(name)).found());
         out(client);
         assertFalse(admin.security().deleteServiceToken(s -> s.namespace("elastic").service("fleet-server").name(name)).found());
-    }
-
-    private static ActivateUserProfileResponse activate(Person u) throws IOException {
-        return admin.security().activateUserProfile(a -> a.grantType(GrantType.Password).username(u.name()).password(u.password()));
     }
 
     @Test

@@ -15,8 +15,9 @@ import org.junit.platform.launcher.core.LauncherFactory;
 
 /** Runs the scenarios of both clients in one process: of the classes that are named, or of all that share a server. */
 public final class Main {
-    private static final List<String> shared = List.of("ApiClient9", "ApiClient9Identity", "ApiClient9Invalidation", "ApiClient9Tokens", "HighLevelClient717",
-        "HighLevelClient717Identity", "HighLevelClient717Invalidation", "HighLevelClient717Tokens", "LowLevelClients");
+    private static final List<String> shared = List.of("ApiClient9", "ApiClient9Identity", "ApiClient9Invalidation", "ApiClient9Keys", "ApiClient9Queries",
+        "ApiClient9Tokens", "HighLevelClient717", "HighLevelClient717Identity", "HighLevelClient717Invalidation", "HighLevelClient717Keys",
+        "HighLevelClient717Tokens", "LowLevelClients");
 
     public static void main(String[] args) {
         PrintStream lines = System.out;

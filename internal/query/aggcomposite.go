@@ -236,6 +236,13 @@ func (c *composite) run(ctx context.Context, e *evaluation, a *aggregator, rows 
 		return out, err
 	}
 	for _, one := range shown {
+		size := 0
+		for i, value := range one.values {
+			size += len(c.sources[i].name) + views[i].size(value)
+		}
+		if err := e.show(size); err != nil {
+			return out, err
+		}
 		key := c.key(views, one.values)
 		b := bucket{members: []xcontent.Member{{Name: "key", Value: key}, number("doc_count", one.count)}}
 		var err error

@@ -242,7 +242,7 @@ func (p *parser) filters(a *aggregator, v xcontent.Value) error {
 
 func (f *filters) run(ctx context.Context, e *evaluation, a *aggregator, rows []uint32) (answer, error) {
 	if f.single {
-		some, err := e.filter(ctx, f.filters[0], rows)
+		some, err := e.filter(f.filters[0], rows)
 		if err != nil {
 			return answer{}, err
 		}
@@ -250,7 +250,7 @@ func (f *filters) run(ctx context.Context, e *evaluation, a *aggregator, rows []
 	}
 	out := answer{bucketed: true, keyed: f.keyed && f.named}
 	add := func(name string, rows []uint32) error {
-		if err := cmp.Or(e.bucket(1), e.look(len(rows))); err != nil {
+		if err := cmp.Or(e.bucket(1), e.look(len(rows)), e.show(len(name))); err != nil {
 			return err
 		}
 		one, err := e.single(ctx, a, rows)
@@ -262,7 +262,7 @@ func (f *filters) run(ctx context.Context, e *evaluation, a *aggregator, rows []
 		return err
 	}
 	for _, one := range f.filters {
-		some, err := e.filter(ctx, one, rows)
+		some, err := e.filter(one, rows)
 		if err == nil {
 			err = add(one.name, some)
 		}
@@ -280,11 +280,11 @@ func (f *filters) run(ctx context.Context, e *evaluation, a *aggregator, rows []
 }
 
 // filter returns those of the rows that match.
-func (e *evaluation) filter(ctx context.Context, f *filter, rows []uint32) ([]uint32, error) {
+func (e *evaluation) filter(f *filter, rows []uint32) ([]uint32, error) {
 	matches, known := e.filters[f]
 	if !known {
 		matches = slices.Clone(e.found)
-		if err := e.t.narrow(ctx, f.node, matches); err != nil {
+		if err := e.t.narrow(e.w, f.node, matches); err != nil {
 			return nil, err
 		}
 		e.filters[f] = matches

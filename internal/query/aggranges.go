@@ -140,7 +140,7 @@ func (r *ranges) run(ctx context.Context, e *evaluation, a *aggregator, rows []u
 	v := e.view(a.of)
 	var room [1]int64
 	for _, s := range r.spans {
-		if err := cmp.Or(e.bucket(1), e.look(len(rows))); err != nil {
+		if err := cmp.Or(e.bucket(1), e.look(len(rows)), e.show(len(s.key))); err != nil {
 			return out, err
 		}
 		var some []uint32

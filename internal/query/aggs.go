@@ -1,6 +1,7 @@
 package query
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strconv"
@@ -15,8 +16,10 @@ import (
 const (
 	maxAggregations = 100
 	maxAggDepth     = 10
-	maxFilters      = 256    // of all filters aggregations
-	maxBuckets      = 65_536 // in the answer
+	maxFilters      = 256      // of all filters aggregations
+	maxBuckets      = 65_536   // in the answer
+	maxShown        = 64 << 20 // bytes of keys, names and all that comes with them in the answer, about
+	perAnswer       = 100      // of these
 	minWork         = 10_000_000
 	workPerRow      = 256 // how often each row may be looked at, beyond minWork for all
 )
@@ -27,6 +30,7 @@ type aggregator struct {
 	kind  string // how it is asked for
 	typed string // how its answer is called
 	meta  *xcontent.Value
+	size  int    // bytes of its name and of meta
 	of    source // what most kinds look at
 	subs  []*aggregator
 	plan  plan
@@ -135,23 +139,25 @@ func text(name, s string) xcontent.Member {
 // evaluation answers the aggregations of one search.
 type evaluation struct {
 	t       *Table
+	w       *work
 	found   set
 	rows    []uint32 // of found
 	views   map[source]*view
 	filters map[*filter]set
 	buckets int // so far
 	work    int // how many rows may still be looked at
+	shown   int // bytes so far
 }
 
 // aggregate answers aggregations over the rows of found, of which there are some.
-func (t *Table) aggregate(ctx context.Context, aggs []*aggregator, found set) (Aggregations, error) {
+func (t *Table) aggregate(w *work, aggs []*aggregator, found set) (Aggregations, error) {
 	if len(aggs) == 0 {
 		return nil, nil
 	}
-	e := &evaluation{t: t, found: found, views: map[source]*view{}, filters: map[*filter]set{}}
+	e := &evaluation{t: t, w: w, found: found, views: map[source]*view{}, filters: map[*filter]set{}}
 	e.rows = slices.AppendSeq(make([]uint32, 0, found.count()), found.all)
 	e.work = minWork + workPerRow*len(e.rows)
-	return e.all(ctx, aggs, e.rows)
+	return e.all(w.ctx, aggs, e.rows)
 }
 
 func (e *evaluation) all(ctx context.Context, aggs []*aggregator, rows []uint32) (Aggregations, error) {
@@ -160,7 +166,7 @@ func (e *evaluation) all(ctx context.Context, aggs []*aggregator, rows []uint32)
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if err := e.look(len(rows)); err != nil {
+		if err := cmp.Or(e.look(len(rows)), e.show(perAnswer+a.size)); err != nil {
 			return nil, err
 		}
 		one, err := a.plan.run(ctx, e, a, rows)
@@ -177,6 +183,15 @@ func (e *evaluation) all(ctx context.Context, aggs []*aggregator, rows []uint32)
 func (e *evaluation) look(rows int) error {
 	if e.work -= rows + 1; e.work < 0 {
 		return fault.New(fault.Search, "the search failed").Because(fault.New(fault.Argument, "the aggregations are too much work; ask for fewer at once"))
+	}
+	return nil
+}
+
+// show counts bytes of the answer.
+func (e *evaluation) show(bytes int) error {
+	if e.shown += bytes; e.shown > maxShown {
+		why := fault.New(fault.Argument, "the answers of the aggregations are larger than [%d] bytes; ask for fewer", maxShown)
+		return fault.New(fault.Search, "the search failed").Because(why)
 	}
 	return nil
 }
@@ -245,7 +260,7 @@ func (p *parser) aggregations(v xcontent.Value, to *[]*aggregator, depth int) er
 }
 
 func (p *parser) aggregation(m xcontent.Member, depth int) (*aggregator, error) {
-	a := &aggregator{name: m.Name, plan: missing{}}
+	a := &aggregator{name: m.Name, size: len(m.Name), plan: missing{}}
 	if m.Value.Kind != xcontent.Object {
 		return nil, parsing(m.Value.Line, m.Value.Col, "aggregation ["+a.name+"] must be an object")
 	}
@@ -256,6 +271,7 @@ func (p *parser) aggregation(m xcontent.Member, depth int) (*aggregator, error) 
 				return nil, parsing(m.Value.Line, m.Value.Col, "[meta] of aggregation ["+a.name+"] must be an object")
 			}
 			a.meta = &m.Value
+			a.size += len(m.Value.JSON())
 			continue
 		case "aggs", "aggregations":
 			if err := p.aggregations(m.Value, &a.subs, depth+1); err != nil {

@@ -114,9 +114,12 @@ func (p *parser) choice(a *aggregator, option string, v *xcontent.Value) (*choic
 }
 
 // test returns which values of v are chosen.
-func (c *choice) test(v *view) func(value int64) bool {
+func (c *choice) test(w *work, v *view) func(value int64) bool {
 	if c.regexp != nil {
-		return func(value int64) bool { return c.regexp.Matches(v.text(value)) }
+		return func(value int64) bool {
+			s := v.text(value)
+			return w.spend(1+len(s)) && c.regexp.Matches(s)
+		}
 	}
 	texts, numbers := map[string]bool{}, map[int64]bool{}
 	for _, chosen := range c.values {
@@ -195,10 +198,10 @@ func (t *terms) run(ctx context.Context, e *evaluation, a *aggregator, rows []ui
 	out := answer{bucketed: true}
 	chosen := func(int64) bool { return true }
 	if t.include != nil {
-		chosen = t.include.test(v)
+		chosen = t.include.test(e.w, v)
 	}
 	if t.exclude != nil {
-		included, excluded := chosen, t.exclude.test(v)
+		included, excluded := chosen, t.exclude.test(e.w, v)
 		chosen = func(value int64) bool { return included(value) && !excluded(value) }
 	}
 	counts := e.tally(v, rows)
@@ -239,7 +242,7 @@ func (t *terms) run(ctx context.Context, e *evaluation, a *aggregator, rows []ui
 			}
 		}
 	}
-	if err := t.score(ctx, e, v, rows, all); err != nil {
+	if err := cmp.Or(e.w.err, t.score(ctx, e, v, rows, all)); err != nil {
 		return out, err
 	}
 	for _, one := range all {
@@ -251,6 +254,9 @@ func (t *terms) run(ctx context.Context, e *evaluation, a *aggregator, rows []ui
 	}
 	values := make([]int64, len(shown))
 	for i, one := range shown {
+		if err := e.show(v.size(one.value)); err != nil {
+			return out, err
+		}
 		values[i] = one.value
 		total -= one.count
 	}
@@ -313,7 +319,7 @@ func (e *evaluation) metric(ctx context.Context, path []*aggregator, rows []uint
 		rows = e.missing(a, rows)
 	case *filters:
 		var err error
-		if rows, err = e.filter(ctx, plan.filters[0], rows); err != nil {
+		if rows, err = e.filter(plan.filters[0], rows); err != nil {
 			return 0, err
 		}
 	}

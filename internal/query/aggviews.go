@@ -122,6 +122,14 @@ func (v *view) text(n int64) string {
 	return v.texts.text(uint32(n))
 }
 
+// size returns how many bytes the text of a value has.
+func (v *view) size(n int64) int {
+	if n == never || !v.isText() {
+		return 0
+	}
+	return len(v.text(n))
+}
+
 func (v *view) compare(a, b int64) int {
 	switch {
 	case a == b:

@@ -54,6 +54,8 @@ type column struct {
 	framed bool              // some cells are framed
 	paths  map[string]uint32 // of Flat, to their numbers
 	known  map[string]uint32 // some objects as they were written, to the numbers of their cells
+	named  int               // bytes of paths
+	fresh  int               // bytes of cells and paths that new rows came with, or that were in use when it was tidied
 
 	times []int64 // Date; never is no value
 
@@ -64,6 +66,8 @@ const (
 	never     = math.MinInt64
 	frame     = '\xff' // begins a cell that is framed, and no text: for each value the number of its path, its length, its bytes
 	anyPath   = -1
+	maxPath   = 256 // bytes: members inside of a long name must not each repeat it
+	tooLong   = "-" // what all longer paths are to paths; no name of a query is that
 	maxKnown  = 4096
 	maxToKnow = 1024 // bytes
 )
@@ -80,6 +84,19 @@ func newColumn(f Field, room int) *column {
 	}
 	return c
 }
+
+// add writes a cell of a new row.
+func (c *column) add(row uint32, v Cell) {
+	if c.cells == nil {
+		c.put(row, v)
+		return
+	}
+	before := c.bytes()
+	c.put(row, v)
+	c.fresh += c.bytes() - before
+}
+
+func (c *column) bytes() int { return c.cells.arena.Len() + c.named }
 
 // put writes a cell; a row behind the last one makes the column longer.
 func (c *column) put(row uint32, v Cell) {
@@ -159,7 +176,11 @@ func (c *column) leaves(to []leaf, v xcontent.Value, path string) []leaf {
 	switch v.Kind {
 	case xcontent.Object:
 		for _, m := range v.Members {
-			to = c.leaves(to, m.Value, path+"."+m.Name)
+			if below := len(path) + 1 + len(m.Name); path == tooLong || below > maxPath {
+				to = c.leaves(to, m.Value, tooLong)
+			} else {
+				to = c.leaves(to, m.Value, path+"."+m.Name)
+			}
 		}
 	case xcontent.Array:
 		for _, item := range v.Items {
@@ -178,6 +199,7 @@ func (c *column) number(path string) uint32 {
 	if !known {
 		number = uint32(len(c.paths))
 		c.paths[path] = number
+		c.named += len(path)
 	}
 	return number
 }
@@ -248,6 +270,15 @@ func uvarint(s string) (n uint64, size int) {
 	return n, len(s)
 }
 
+// worn reports whether the greater part of the cells, or of their bytes, may be what
+// no row holds any more.
+func (c *column) worn(rows int) bool {
+	return c.cells != nil && (c.cells.count() > 2*rows+block || c.bytes() > 2*c.fresh+maxWaste)
+}
+
+// maxWaste is how many bytes may be out of use in any case.
+const maxWaste = 16 << 20
+
 // tidy returns a column with what the first rows of c hold, without those that are
 // left out, and with nothing that none of these holds.
 func (c *column) tidy(rows int, without set, room int) *column {
@@ -278,6 +309,9 @@ func (c *column) tidy(rows int, without set, room int) *column {
 			to.codes = append(to.codes, moved[code])
 		}
 		at++
+	}
+	if to.cells != nil {
+		to.fresh = to.bytes()
 	}
 	return to
 }

@@ -248,7 +248,7 @@ func (p *parser) ranged(v xcontent.Value, _ int) (Node, error) {
 		t.High = &high.Text
 	}
 	if f.Type == Boolean {
-		return p.leaf(f, name, oneOf(slices.DeleteFunc([]string{"false", "true"}, func(s string) bool { return !textTest(t)(s) })), nil), nil
+		return p.leaf(f, name, oneOf(slices.DeleteFunc([]string{"false", "true"}, func(s string) bool { return !textTest(nil, t)(s) })), nil), nil
 	}
 	return p.leaf(f, name, t, nil), nil
 }

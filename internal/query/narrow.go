@@ -1,14 +1,14 @@
 package query
 
 import (
-	"context"
+	"math/bits"
 	"slices"
 )
 
 // narrow leaves those rows in found that n matches.
-func (t *Table) narrow(ctx context.Context, n Node, found set) error {
-	if err := ctx.Err(); err != nil {
-		return err
+func (t *Table) narrow(w *work, n Node, found set) error {
+	if !w.spend(len(found)) {
+		return w.err
 	}
 	switch n := n.(type) {
 	case None:
@@ -22,27 +22,27 @@ func (t *Table) narrow(ctx context.Context, n Node, found set) error {
 		}
 		copy(found, wanted)
 	case Leaf:
-		t.narrowLeaf(n, found)
+		t.narrowLeaf(w, n, found)
 	case Bool:
-		return t.narrowBool(ctx, n, found)
+		return t.narrowBool(w, n, found)
 	}
-	return nil
+	return w.err
 }
 
-func (t *Table) narrowBool(ctx context.Context, n Bool, found set) error {
+func (t *Table) narrowBool(w *work, n Bool, found set) error {
 	must := n.Must
 	if n.Enough == len(n.Should) {
 		must = slices.Concat(n.Must, n.Should)
 	}
 	for _, sub := range must {
-		if err := t.narrow(ctx, sub, found); err != nil {
+		if err := t.narrow(w, sub, found); err != nil {
 			return err
 		}
 	}
 	some := make(set, len(found))
 	for _, sub := range n.MustNot {
 		copy(some, found)
-		if err := t.narrow(ctx, sub, some); err != nil {
+		if err := t.narrow(w, sub, some); err != nil {
 			return err
 		}
 		found.minus(some)
@@ -54,12 +54,12 @@ func (t *Table) narrowBool(ctx context.Context, n Bool, found set) error {
 		clear(found)
 		return nil
 	case n.Enough == 1:
-		return t.narrowToAny(ctx, n.Should, found, some)
+		return t.narrowToAny(w, n.Should, found, some)
 	}
 	counts := make([]uint16, t.rows) // queries have fewer clauses
 	for _, sub := range n.Should {
 		copy(some, found)
-		if err := t.narrow(ctx, sub, some); err != nil {
+		if err := t.narrow(w, sub, some); err != nil {
 			return err
 		}
 		for row := range some.all {
@@ -71,11 +71,11 @@ func (t *Table) narrowBool(ctx context.Context, n Bool, found set) error {
 }
 
 // narrowToAny leaves those rows in found that one of the nodes matches. Some is room for a set.
-func (t *Table) narrowToAny(ctx context.Context, nodes []Node, found, some set) error {
+func (t *Table) narrowToAny(w *work, nodes []Node, found, some set) error {
 	left := slices.Clone(found) // what nothing has matched so far
 	for _, sub := range nodes {
 		copy(some, left)
-		if err := t.narrow(ctx, sub, some); err != nil {
+		if err := t.narrow(w, sub, some); err != nil {
 			return err
 		}
 		left.minus(some)
@@ -84,7 +84,7 @@ func (t *Table) narrowToAny(ctx context.Context, nodes []Node, found, some set) 
 	return nil
 }
 
-func (t *Table) narrowLeaf(n Leaf, found set) {
+func (t *Table) narrowLeaf(w *work, n Leaf, found set) {
 	c, path, ok := t.column(n.Field, n.Name)
 	if !ok {
 		clear(found)
@@ -92,7 +92,7 @@ func (t *Table) narrowLeaf(n Leaf, found set) {
 	}
 	switch test := n.Test.(type) {
 	case Instants:
-		c.narrowTimes(test.Spans, found)
+		c.narrowTimes(w, test.Spans, found)
 		return
 	case Exists:
 		switch {
@@ -122,16 +122,20 @@ func (t *Table) narrowLeaf(n Leaf, found set) {
 			return
 		}
 	}
-	c.narrowTexts(path, textTest(n.Test), found)
+	c.narrowTexts(w, path, textTest(w, n.Test), found)
 }
 
-func (c *column) narrowTimes(spans [][2]int64, found set) {
+func (c *column) narrowTimes(w *work, spans [][2]int64, found set) {
 	if len(spans) == 1 {
 		from, to := max(spans[0][0], never+1), spans[0][1]
 		found.keep(func(row uint32) bool { at := c.times[row]; return from <= at && at <= to })
 		return
 	}
+	units := bits.Len(uint(len(spans)))
 	found.keep(func(row uint32) bool {
+		if !w.spend(units) {
+			return false
+		}
 		at := c.times[row]
 		i, _ := slices.BinarySearchFunc(spans, at, func(s [2]int64, at int64) int {
 			if s[1] < at {
@@ -166,11 +170,11 @@ func (c *column) narrowToCodes(wanted []string, found set) {
 
 // narrowTexts leaves the rows with a value that is good, each of which is judged
 // once: those of the rows, or all if these are fewer.
-func (c *column) narrowTexts(path int64, good func(string) bool, found set) {
+func (c *column) narrowTexts(w *work, path int64, good func(string) bool, found set) {
 	passes := func(code uint32) bool {
 		for s := range c.values(code, path) {
-			if good(s) {
-				return true
+			if !w.spend(1+len(s)/8) || good(s) {
+				return w.err == nil
 			}
 		}
 		return false

@@ -3,6 +3,7 @@ package query
 import (
 	"maps"
 	"math"
+	"math/bits"
 	"slices"
 	"strings"
 
@@ -155,14 +156,19 @@ func FieldsOf(n Node) []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
-// textTest returns a test of texts as a function.
-func textTest(t Test) func(string) bool {
+// textTest returns a test of texts as a function. What it costs beyond a look at the
+// text is taken from w.
+func textTest(w *work, t Test) func(string) bool {
 	switch t := t.(type) {
 	case OneOf:
 		if t.Fold {
 			return func(s string) bool { return strings.EqualFold(s, t.Texts[0]) }
 		}
-		return func(s string) bool { _, is := slices.BinarySearch(t.Texts, s); return is }
+		units := bits.Len(uint(len(t.Texts)))
+		return func(s string) bool {
+			_, is := slices.BinarySearch(t.Texts, s)
+			return w.spend(units) && is
+		}
 	case Prefix:
 		if t.Fold {
 			with := strings.ToLower(t.Text)
@@ -170,7 +176,7 @@ func textTest(t Test) func(string) bool {
 		}
 		return func(s string) bool { return strings.HasPrefix(s, t.Text) }
 	case Wildcard:
-		is := wildcards(t.Pattern)
+		is := wildcards(w, t.Pattern)
 		if t.Fold {
 			return func(s string) bool { return is(strings.ToLower(s)) }
 		}
@@ -182,7 +188,7 @@ func textTest(t Test) func(string) bool {
 		}
 	case Near:
 		return func(s string) bool {
-			return max(len(s)-len(t.Text), len(t.Text)-len(s)) <= t.Edits && xcontent.EditDistance(t.Text, s) <= t.Edits
+			return max(len(s)-len(t.Text), len(t.Text)-len(s)) <= t.Edits && w.spend(len(s)*len(t.Text)/8) && xcontent.EditDistance(t.Text, s) <= t.Edits
 		}
 	default:
 		return func(string) bool { return true }

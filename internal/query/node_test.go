@@ -55,7 +55,7 @@ func TestWildcards(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := rapid.StringMatching(`[abé*?\\]{0,8}`).Draw(t, "pattern")
 		s := rapid.StringMatching(`[abé*?\\]{0,8}`).Draw(t, "s")
-		if got, want := wildcards(text)(s), pattern.Wildcards(text).Matches(s); got != want {
+		if got, want := wildcards(&work{left: math.MaxInt}, text)(s), pattern.Wildcards(text).Matches(s); got != want {
 			t.Fatalf("[%s] matches [%s] = %v; want %v", text, s, got, want)
 		}
 	})
@@ -98,6 +98,41 @@ func TestTablesForget(t *testing.T) {
 		if g := strings.Join(got, " "); g != want {
 			t.Errorf("%s finds [%s]; want [%s]", body, g, want)
 		}
+	}
+}
+
+// What is long costs memory once, and no longer than a row has it.
+func TestLongObjectsCostNoMoreThanTheyHold(t *testing.T) {
+	table := NewTable(schema, 0)
+	for i := range 3 {
+		table.Put(fmt.Sprint("id", i), Text("x"), Cell{}, Cell{}, Cell{}, Object(`{"short":"a"}`), Cell{})
+	}
+	members := `"z":1`
+	for i := range 1000 {
+		members += fmt.Sprintf(`,"m%d":"v%d"`, i, i)
+	}
+	table.Set("id1", "metadata", Object(`{"`+strings.Repeat("n", 50_000)+`":{`+members+`}}`))
+	c := table.columns[4]
+	if c.bytes() > 100_000 {
+		t.Errorf("1000 members of one long name take %d bytes", c.bytes())
+	}
+	for _, tt := range []struct {
+		field string
+		total int
+	}{
+		{"metadata", 1},
+		{"metadata." + strings.Repeat("n", 50_000) + ".m7", 0}, // nobody can ask for so long a path
+	} {
+		result, err := table.Search(t.Context(), &Request{where: Leaf{schema[4], tt.field, OneOf{Texts: []string{"v7"}}}}, All{})
+		if err != nil || result.Total != tt.total {
+			t.Errorf("%.20s: %d, %v; want %d", tt.field, result.Total, err, tt.total)
+		}
+	}
+	for i := range 50 {
+		table.Set("id1", "metadata", Object(fmt.Sprintf(`{"a":"%d%s"}`, i, strings.Repeat("v", 1<<20))))
+	}
+	if c := table.columns[4]; c.bytes() > 20<<20 {
+		t.Errorf("an object of a megabyte that has changed 50 times takes %d bytes", c.bytes())
 	}
 }
 

@@ -25,12 +25,13 @@ type RowHit struct {
 
 // Search finds what r asks for among the rows that visible matches; nothing else has
 // any influence on the result. It fails as [Request.Err] says, with ctx, or with
-// fault.Search if the aggregations are too large.
+// fault.Search if the query or the aggregations are too much.
 func (t *Table) Search(ctx context.Context, r *Request, visible Node) (Result, error) {
 	if err := r.Err(); err != nil {
 		return Result{}, err
 	}
-	found, err := t.find(ctx, visible, r.where)
+	w := t.newWork(ctx)
+	found, err := t.find(w, visible, r.where)
 	if err != nil {
 		return Result{}, err
 	}
@@ -39,7 +40,7 @@ func (t *Table) Search(ctx context.Context, r *Request, visible Node) (Result, e
 		return Result{}, err
 	}
 	if result.Total > 0 {
-		result.Aggregations, err = t.aggregate(ctx, r.aggs, found)
+		result.Aggregations, err = t.aggregate(w, r.aggs, found)
 	}
 	return result, err
 }
@@ -50,20 +51,21 @@ func (t *Table) Aggregate(ctx context.Context, r *Request, where Node) (Aggregat
 	if err := r.Err(); err != nil {
 		return nil, err
 	}
-	found, err := t.find(ctx, where)
+	w := t.newWork(ctx)
+	found, err := t.find(w, where)
 	if err != nil || t.weigh(found) == 0 {
 		return nil, err
 	}
-	return t.aggregate(ctx, r.aggs, found)
+	return t.aggregate(w, r.aggs, found)
 }
 
 // find returns the rows that all nodes match.
-func (t *Table) find(ctx context.Context, nodes ...Node) (set, error) {
+func (t *Table) find(w *work, nodes ...Node) (set, error) {
 	found := newSet(t.rows)
 	found.fill(t.rows)
 	found.minus(t.removed)
 	for _, n := range nodes {
-		if err := t.narrow(ctx, n, found); err != nil {
+		if err := t.narrow(w, n, found); err != nil {
 			return nil, err
 		}
 	}

@@ -34,7 +34,7 @@ func (t *Table) Len() int { return t.rows - t.gone }
 func (t *Table) Add(id string, weight uint32, cells ...Cell) {
 	row := uint32(t.rows)
 	for i, c := range t.columns {
-		c.put(row, cells[i])
+		c.add(row, cells[i])
 	}
 	if t.ids.append(id); id != "" {
 		t.ids.slots[t.ids.slot(id)] = row + 1
@@ -84,7 +84,7 @@ func (t *Table) Set(id, field string, to Cell) bool {
 func (t *Table) change(i int, row uint32, to Cell) {
 	c := t.columns[i]
 	c.put(row, to)
-	if c.cells != nil && c.cells.count() > 2*t.rows+block {
+	if c.worn(t.rows) {
 		t.columns[i] = c.tidy(t.rows, nil, t.rows)
 	}
 }

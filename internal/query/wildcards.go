@@ -8,8 +8,8 @@ import (
 )
 
 // wildcards is [pattern.Wildcards] for very many texts: it searches them for what
-// stands between the stars.
-func wildcards(text string) func(string) bool {
+// stands between the stars, and takes what that costs from w.
+func wildcards(w *work, text string) func(string) bool {
 	if !utf8.ValidString(text) {
 		return pattern.Wildcards(text).Matches
 	}
@@ -40,16 +40,16 @@ func wildcards(text string) func(string) bool {
 	stretches = append(stretches, now)
 	return func(s string) bool {
 		if last == 0 {
-			n, ok := stretches[0].begins(s)
+			n, ok := stretches[0].begins(w, s)
 			return ok && n == len(s)
 		}
-		n, ok := stretches[0].begins(s)
+		n, ok := stretches[0].begins(w, s)
 		if !ok {
 			return false
 		}
 		s = s[n:]
 		for _, r := range stretches[1:last] {
-			if n, ok = r.find(s); !ok {
+			if n, ok = r.find(w, s); !ok {
 				return false
 			}
 			s = s[n:]
@@ -62,7 +62,7 @@ func wildcards(text string) func(string) bool {
 type stretch struct{ pieces []string }
 
 // begins reports whether s begins with r, and how many bytes that takes.
-func (r stretch) begins(s string) (n int, ok bool) {
+func (r stretch) begins(w *work, s string) (n int, ok bool) {
 	for i, piece := range r.pieces {
 		if i > 0 {
 			_, size := utf8.DecodeRuneInString(s[n:])
@@ -71,7 +71,7 @@ func (r stretch) begins(s string) (n int, ok bool) {
 			}
 			n += size
 		}
-		if !strings.HasPrefix(s[n:], piece) {
+		if !w.spend(1) || !strings.HasPrefix(s[n:], piece) {
 			return 0, false
 		}
 		n += len(piece)
@@ -80,14 +80,14 @@ func (r stretch) begins(s string) (n int, ok bool) {
 }
 
 // find returns where the first r in s ends.
-func (r stretch) find(s string) (n int, ok bool) {
+func (r stretch) find(w *work, s string) (n int, ok bool) {
 	for at := 0; ; {
 		next := strings.Index(s[at:], r.pieces[0])
-		if next < 0 {
+		if next < 0 || w.err != nil {
 			return 0, false
 		}
 		at += next
-		if n, ok = r.begins(s[at:]); ok {
+		if n, ok = r.begins(w, s[at:]); ok {
 			return at + n, true
 		}
 		_, size := utf8.DecodeRuneInString(s[at:])

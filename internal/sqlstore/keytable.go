@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"latchkey/internal/query"
 )
 
@@ -34,9 +36,15 @@ type keyCopy struct {
 	changes []keyChange   // still to be applied
 	more    chan struct{} // there are some
 
-	mu    sync.RWMutex // the writer never takes it, so no search holds up a write
+	// Who searches has one turn, and who changes the table has all of them. The writer
+	// of the store never takes any, so no search holds up a write.
+	turns *semaphore.Weighted
 	table *query.Table // nil while it is loaded
 }
+
+// allTurns bounds how many search at once: the others wait, as long as their
+// contexts let them, and leave the processors to those who authenticate.
+const allTurns = 4
 
 // keyChange is what an act does to the searchable keys.
 type keyChange func(t *query.Table)
@@ -57,9 +65,13 @@ func (k *keyTable) search(ctx context.Context, r *query.Request, visible query.N
 		return query.Result{}, false, nil
 	}
 	c.used.Store(time.Now().UnixNano())
-	c.apply()
-	c.mu.RLock()
-	defer c.mu.RUnlock()
+	if err := c.apply(ctx); err != nil {
+		return query.Result{}, true, err
+	}
+	if err := c.turns.Acquire(ctx, 1); err != nil {
+		return query.Result{}, true, err
+	}
+	defer c.turns.Release(1)
 	if c.table == nil {
 		return query.Result{}, false, nil
 	}
@@ -72,15 +84,14 @@ func (k *keyTable) get(load func(context.Context) (*query.Table, error)) *keyCop
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.current == nil && k.closed.Err() == nil {
-		c := &keyCopy{more: make(chan struct{}, 1)}
+		c := &keyCopy{more: make(chan struct{}, 1), turns: semaphore.NewWeighted(allTurns)}
 		var ctx context.Context
 		ctx, c.drop = context.WithCancel(k.closed)
 		c.used.Store(time.Now().UnixNano())
 		k.current = c // from here on it hears of changes
 		k.keep.Go(func() {
 			defer k.end(c)
-			if t, err := load(ctx); err == nil { // the next search tries again
-				c.begin(t)
+			if t, err := load(ctx); err == nil && c.begin(ctx, t) == nil { // the next search tries again
 				c.keep(ctx)
 			}
 		})
@@ -135,26 +146,32 @@ func (c *keyCopy) waiting() bool {
 
 // begin makes the copy ready: t holds the keys as of some time after the copy was
 // begun. No search may see it before what was committed since.
-func (c *keyCopy) begin(t *query.Table) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+func (c *keyCopy) begin(ctx context.Context, t *query.Table) error {
+	if err := c.turns.Acquire(ctx, allTurns); err != nil {
+		return err
+	}
+	defer c.turns.Release(allTurns)
 	c.table = t
 	c.applyAll()
+	return nil
 }
 
 // apply makes the changes that wait, unless the copy is still loaded.
-func (c *keyCopy) apply() {
+func (c *keyCopy) apply(ctx context.Context) error {
 	if !c.waiting() {
-		return
+		return nil
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	if err := c.turns.Acquire(ctx, allTurns); err != nil {
+		return err
+	}
+	defer c.turns.Release(allTurns)
 	if c.table != nil {
 		c.applyAll()
 	}
+	return nil
 }
 
-// applyAll makes the changes that wait. The caller holds c.mu.
+// applyAll makes the changes that wait. The caller has all turns.
 func (c *keyCopy) applyAll() {
 	c.queue.Lock()
 	changes := c.changes
@@ -170,7 +187,9 @@ func (c *keyCopy) keep(ctx context.Context) {
 	timer := time.NewTimer(keyTableIdle)
 	defer timer.Stop()
 	for {
-		c.apply()
+		if c.apply(ctx) != nil {
+			return
+		}
 		select {
 		case <-ctx.Done():
 			return

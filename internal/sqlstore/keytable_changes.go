@@ -63,11 +63,11 @@ func (tx *Tx) searchableInvalidated(ids []string, at time.Time) {
 }
 
 func (tx *Tx) searchableUpdated(id string, k *apikey.Key) {
-	expires, metadata := instant(k.ExpiresAt), query.Object(string(k.Metadata))
+	expires, metadata := instant(k.ExpiresAt), k.Metadata // many keys may share it until they are written
 	tx.committed(func() {
 		tx.keys.change(func(t *query.Table) {
 			t.Set(id, "expiration", expires)
-			t.Set(id, "metadata", metadata)
+			t.Set(id, "metadata", query.Object(string(metadata)))
 		})
 	})
 }

@@ -111,15 +111,41 @@ func TestASearchDoesNotHoldUpTheWriter(t *testing.T) {
 	}
 	waitForCopy(t, db)
 	c := db.keys.now()
-	c.mu.RLock() // as a search does
+	if err := c.turns.Acquire(t.Context(), 1); err != nil { // as a search does
+		t.Fatal(err)
+	}
 	if _, err := db.InvalidateAPIKeys(t.Context(), apikey.Selector{IDs: []string{"k"}}, false, time.UnixMilli(1), func([]string) {}); err != nil {
 		t.Fatal(err)
 	}
-	c.mu.RUnlock()
+	c.turns.Release(1)
 	found, err := db.QueryAPIKeys(t.Context(), request(t, `{"query":{"term":{"invalidated":true}}}`), query.All{})
 	if err != nil || found.Total != 1 {
 		t.Errorf("%d keys are invalidated, %v; want 1", found.Total, err)
 	}
+}
+
+// Who waits for others that search, or for changes that wait for these, goes when
+// nobody waits for the answer any more.
+func TestASearchWaitsNoLongerThanItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := copies{keyTable: newKeyTable()}
+		defer c.stop()
+		c.search(t)
+		time.Sleep(2 * time.Second)
+		other := c.now().turns
+		if err := other.Acquire(t.Context(), 1); err != nil {
+			t.Fatal(err)
+		}
+		defer other.Release(1)
+		c.change(func(t *query.Table) { t.Remove("k") })
+		for range 2 { // it would make the change, or wait until that is made
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			if _, _, err := c.keyTable.search(ctx, request(t, `{}`), query.All{}, nil); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("a search that cannot have its turn fails with %v; want the end of its context", err)
+			}
+		}
+	})
 }
 
 // copies counts how often a copy of one key is made.

@@ -191,7 +191,8 @@ func TestImportsOfThePackagesThatStandApart(t *testing.T) {
 		if len(p.CgoFiles) > 0 || slices.Contains(p.Imports, "C") {
 			t.Errorf("%s uses cgo: latchkey is one static binary", p.ImportPath)
 		}
-		if slices.Contains(p.Imports, "testing") && room(p.ImportPath) != "storetest" {
+		forTests := room(p.ImportPath) == "storetest" || strings.HasSuffix(p.ImportPath, "/pgtest")
+		if slices.Contains(p.Imports, "testing") && !forTests {
 			t.Errorf("%s imports testing outside of its tests", p.ImportPath)
 		}
 	}

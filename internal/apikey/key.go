@@ -110,7 +110,8 @@ type Store interface {
 	// identity and owner count; its owner's name and realm stay. No key changes
 	// between judge and the write. The sets are added if a key is written.
 	//
-	// What judge said is void if the call fails. changed is called as by
+	// What judge said is void if the call fails, and what it last said of a key
+	// counts: a store may have to begin again. changed is called as by
 	// InvalidateAPIKeys, with the ids of the keys that were written.
 	UpdateAPIKeys(ctx context.Context, sel Selector, sets []RoleSet, judge func(k *Key) bool, changed func(ids []string)) error
 

@@ -24,50 +24,31 @@ func (d *DB) InsertAPIKey(ctx context.Context, k apikey.Key, sets ...apikey.Role
 	}
 	// The key comes first: it alone can be refused, and then nothing is done.
 	return d.writeFirst(ctx, func(tx *Tx) error {
-		_, err := tx.exec(`
+		added, err := changedOne(tx.exec(`
 			INSERT INTO api_keys (id, type, name, username, realm, realm_type, hash, created_at, expires_at, roles, limited_by, metadata,
 				owner_name, owner_email, owner_metadata, old_hash, old_until, certificate_identity)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)`,
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+			ON CONFLICT (id) DO NOTHING`,
 			k.ID, string(k.Type), k.Name, k.Owner.Username, k.Owner.Realm, k.Owner.RealmType, k.Hash,
 			k.CreatedAt.UnixMilli(), millis(k.ExpiresAt), k.Roles[:], limitedBy, string(k.Metadata),
-			k.Owner.FullName, k.Owner.Email, string(k.Owner.Metadata), k.OldHash, millis(k.OldUntil), k.CertificateIdentity)
-		if d.taken(err) {
-			return fault.Wrap(err, fault.Conflict, "api key [%s] already exists", k.ID)
+			k.Owner.FullName, k.Owner.Email, string(k.Owner.Metadata), k.OldHash, millis(k.OldUntil), k.CertificateIdentity))
+		if err == nil && !added {
+			return fault.New(fault.Conflict, "api key [%s] already exists", k.ID)
 		}
 		if err == nil {
 			tx.searchableAdded(&k)
 		}
 		if err == nil && !k.InvalidatedAt.IsZero() {
-			err = tx.invalidate([]string{k.ID}, k.InvalidatedAt)
+			_, err = tx.invalidate([]string{k.ID}, k.InvalidatedAt)
 		}
 		for _, s := range sets {
 			if err == nil {
-				err = tx.keepRoleSet(s)
+				err = tx.share(&tx.sets, s.Digest, s.Body)
 			}
 		}
 		return err
 	})
 }
-
-// keepRoleSet adds a set unless the store has it. Most keys share a few, so the
-// writer remembers those that it has seen committed.
-func (tx *Tx) keepRoleSet(s apikey.RoleSet) error {
-	if tx.sets[s.Digest] {
-		return nil
-	}
-	if _, err := tx.exec(`INSERT INTO role_sets (digest, body) VALUES ($1, $2) ON CONFLICT (digest) DO NOTHING`, s.Digest[:], s.Body); err != nil {
-		return err
-	}
-	tx.committed(func() {
-		if len(tx.sets) >= maxKnownSets {
-			clear(tx.sets)
-		}
-		tx.sets[s.Digest] = true
-	})
-	return nil
-}
-
-const maxKnownSets = 10_000
 
 const selectKeys = `
 	SELECT id, type, name, username, realm, realm_type, hash, created_at, expires_at, invalidated_at, roles, limited_by, metadata,
@@ -164,13 +145,10 @@ func (d *DB) InvalidateAPIKeys(ctx context.Context, sel apikey.Selector, restOnl
 		sel.IDs = there
 	}
 	err := d.write(ctx, func(tx *Tx) error {
+		found = apikey.Invalidated{}
+		var live []string
 		for _, w := range where(sel) {
-			if len(sel.IDs) > 0 {
-				before := w.clone().add("invalidated_at IS NOT NULL")
-				if err := tx.texts(&found.Before, `SELECT id`+fromKeys+before.String(), before.args...); err != nil {
-					return err
-				}
-			}
+			before := w.clone().add("invalidated_at IS NOT NULL")
 			w.add("invalidated_at IS NULL")
 			if restOnly {
 				others := w.clone().add("type <> %s", string(apikey.REST))
@@ -179,12 +157,22 @@ func (d *DB) InvalidateAPIKeys(ctx context.Context, sel apikey.Selector, restOnl
 				}
 				w.add("type = %s", string(apikey.REST))
 			}
-			if err := tx.texts(&found.IDs, `SELECT id`+fromKeys+w.String(), w.args...); err != nil {
+			if err := tx.texts(&live, `SELECT id`+fromKeys+w.String(), w.args...); err != nil {
 				return err
 			}
+			if len(sel.IDs) > 0 {
+				if err := tx.texts(&found.Before, `SELECT id`+fromKeys+before.String(), before.args...); err != nil {
+					return err
+				}
+			}
 		}
-		if err := tx.invalidate(found.IDs, at); err != nil {
+		var err error
+		if found.IDs, err = tx.invalidate(live, at); err != nil {
 			return err
+		}
+		if len(sel.IDs) > 0 && tx.dialect.others { // who may have invalidated some between two of these statements
+			found.Before = append(found.Before, without(live, found.IDs)...)
+			found.NotReached = without(found.NotReached, found.Before)
 		}
 		tx.committed(func() { changed(found.IDs) })
 		return nil
@@ -194,13 +182,19 @@ func (d *DB) InvalidateAPIKeys(ctx context.Context, sel apikey.Selector, restOnl
 	}
 	slices.Sort(found.IDs)
 	slices.Sort(found.Before)
+	found.Before = slices.Compact(found.Before)
 	slices.Sort(found.NotReached)
 	return found, nil
 }
 
-// invalidate marks keys that are known to be live. A mass of them goes in steps
-// with pauses: whoever authenticates meanwhile finds a processor free.
-func (tx *Tx) invalidate(ids []string, at time.Time) error {
+// invalidate marks keys that were found live, and returns those that no other
+// writer has marked since then. A mass of them goes in steps with pauses: whoever
+// authenticates meanwhile finds a processor free.
+func (tx *Tx) invalidate(ids []string, at time.Time) ([]string, error) {
+	var done []string
+	if tx.dialect.others {
+		slices.Sort(ids) // two who mark the same keys do not wait for each other
+	}
 	args := make([]any, 0, 1+min(len(ids), invalidationStep))
 	for step := range slices.Chunk(ids, invalidationStep) {
 		args = append(args[:0], at.UnixMilli())
@@ -208,23 +202,28 @@ func (tx *Tx) invalidate(ids []string, at time.Time) error {
 			args = append(args, id)
 		}
 		var err error
-		switch len(step) {
-		case invalidationStep:
+		switch {
+		case tx.dialect.others:
+			err = tx.texts(&done, invalidateText(len(step))+` ON CONFLICT (key_id) DO NOTHING RETURNING key_id`, args...)
+		case len(step) == invalidationStep:
 			_, err = tx.exec(invalidateStep, args...)
-		case 1:
+		case len(step) == 1:
 			_, err = tx.exec(invalidateOne, args...)
 		default:
 			_, err = tx.execOnce(invalidateText(len(step)), args...)
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if len(step) < len(ids) {
 			time.Sleep(invalidationPause)
 		}
 	}
-	tx.searchableInvalidated(ids, at)
-	return nil
+	if !tx.dialect.others {
+		done = ids
+	}
+	tx.searchableInvalidated(done, at)
+	return done, nil
 }
 
 const (
@@ -281,6 +280,9 @@ func (d *DB) UpdateAPIKeys(ctx context.Context, sel apikey.Selector, sets []apik
 			part.IDs = step
 			var keys []apikey.Key
 			for _, w := range where(part) {
+				if err := tx.lockKeys(w); err != nil {
+					return err
+				}
 				rows, err := tx.queryOnce(selectKeys+w.String(), w.args...)
 				if err != nil {
 					return err
@@ -308,7 +310,7 @@ func (d *DB) UpdateAPIKeys(ctx context.Context, sel apikey.Selector, sets []apik
 			return nil
 		}
 		for _, s := range sets {
-			if err := tx.keepRoleSet(s); err != nil {
+			if err := tx.share(&tx.sets, s.Digest, s.Body); err != nil {
 				return err
 			}
 		}
@@ -348,21 +350,25 @@ func (d *DB) PurgeAPIKeys(ctx context.Context, before time.Time, limit int) ([]s
 		return nil, err
 	}
 	var found []string
-	if err := scanTexts(rows, &found); err != nil || len(found) == 0 {
+	if err := scanTexts(rows, &found); err != nil || len(found) == 0 && !d.others { // who may have spared a set before
 		return nil, d.classify(err)
 	}
 	var ids []string
 	err = d.write(ctx, func(tx *Tx) error {
-		for _, w := range where(apikey.Selector{IDs: found}) {
+		ids = nil
+		for chunk := range slices.Chunk(found, maxIDs) {
+			w := where(apikey.Selector{IDs: chunk})[0]
 			w.add("(expires_at <= %[1]s OR EXISTS (SELECT 1 FROM invalidated_keys WHERE key_id = id AND invalidated_at <= %[1]s))", before.UnixMilli())
 			if err := tx.texts(&ids, `DELETE FROM api_keys`+w.String()+` RETURNING id`, w.args...); err != nil {
 				return err
 			}
 		}
 		tx.searchableRemoved(ids)
-		for chunk := range slices.Chunk(ids, maxIDs) {
+		// Not only of the keys that went now: another writer may have marked one that is gone.
+		for chunk := range slices.Chunk(found, maxIDs) {
 			c := &condition{}
 			c.oneOf("key_id", chunk)
+			c.add("NOT EXISTS (SELECT 1 FROM api_keys WHERE id = key_id)")
 			for _, table := range []string{"invalidated_keys", "api_key_uses", "expiry_notices"} {
 				if _, err := tx.execOnce(`DELETE FROM `+table+c.String(), c.args...); err != nil {
 					return err
@@ -372,13 +378,7 @@ func (d *DB) PurgeAPIKeys(ctx context.Context, before time.Time, limit int) ([]s
 		if len(found) == limit {
 			return nil
 		}
-		clear(tx.sets)
-		// Once more then: what came before in this transaction may note a set that goes now.
-		tx.committed(func() { clear(tx.sets) })
-		_, err := tx.exec(`
-			DELETE FROM role_sets WHERE digest NOT IN (
-				SELECT roles FROM api_keys UNION SELECT limited_by FROM api_keys WHERE limited_by IS NOT NULL)`)
-		return err
+		return tx.purgeShared(&tx.sets)
 	})
 	return ids, err
 }

@@ -24,16 +24,15 @@ func (d *DB) PutApplicationPrivileges(ctx context.Context, list []application.Pr
 	err = d.write(ctx, func(tx *Tx) error {
 		created = make([]bool, len(list))
 		for i, p := range list {
-			isNew, err := changedOne(tx.exec(`INSERT INTO application_privileges (application, name, actions, metadata) VALUES ($1, $2, $3, $4)
-				ON CONFLICT (application, name) DO NOTHING`, p.Application, p.Name, actions[i], string(p.Metadata)))
-			if err == nil && !isNew {
-				_, err = tx.exec(`UPDATE application_privileges SET actions = $3, metadata = $4 WHERE application = $1 AND name = $2`,
-					p.Application, p.Name, actions[i], string(p.Metadata))
-			}
+			var err error
+			created[i], err = tx.put(`
+				INSERT INTO application_privileges (application, name, actions, metadata) VALUES ($1, $2, $3, $4)
+				ON CONFLICT (application, name) DO NOTHING`, `
+				UPDATE application_privileges SET actions = $3, metadata = $4 WHERE application = $1 AND name = $2`,
+				p.Application, p.Name, actions[i], string(p.Metadata))
 			if err != nil {
 				return err
 			}
-			created[i] = isNew
 		}
 		tx.committed(changed)
 		return nil

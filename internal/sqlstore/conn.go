@@ -3,174 +3,71 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"time"
-
-	"zombiezen.com/go/sqlite"
 )
 
-// conn is one connection to SQLite, for one user at a time. It keeps the
-// statements whose texts are constants, and has one under way at a time.
-type conn struct {
-	c     *sqlite.Conn
-	bind  func(query string) string
-	stmts map[string]*sqlite.Stmt // by the text before bind
+// conn is one connection to an engine, for one user at a time. It has one
+// statement under way at a time.
+type conn interface {
+	begin() error // starts a transaction that may write
+	// snapshot starts a transaction whose reads see one state of the store. It ends with rollback.
+	snapshot(ctx context.Context) error
+	// commit ends the transaction. An error leaves open whether it counts,
+	// unless the dialect knows that it was undone.
+	commit() error
+	// rollback ends a transaction that failed. The engine may have ended it
+	// already; either way nothing of it stays, so its error has nothing to tell.
+	rollback()
+	// exec runs a statement to its end and returns how many rows it changed.
+	exec(query string, u use, args []any) (result, error)
+	query(ctx context.Context, query string, u use, args []any) (cursor, error)
+	close() error
 }
 
-// openConn opens the file of a store that has its schema.
-func openConn(file string, bind func(string) string, pragmas ...string) (*conn, error) {
-	c, err := sqlite.OpenConn(file, sqlite.OpenReadWrite, sqlite.OpenURI)
-	if err != nil {
-		return nil, err
-	}
-	c.SetBusyTimeout(busyTimeout)
-	k := &conn{c, bind, make(map[string]*sqlite.Stmt)}
-	for _, p := range pragmas {
-		if _, err := k.once("PRAGMA " + p).exec(nil); err != nil {
-			return nil, errors.Join(err, k.close())
-		}
-	}
-	return k, nil
-}
+// use is what the text of a statement is worth keeping for.
+type use int
 
-const busyTimeout = 5 * time.Second
-
-func (k *conn) close() error { return k.c.Close() }
-
-// statement is a prepared text, or why it could not be prepared.
-type statement struct {
-	stmt *sqlite.Stmt
-	once bool // to be finalized after its use
-	conn *conn
-	err  error
-}
-
-// kept prepares a statement whose text is a constant, at its first use.
-func (k *conn) kept(query string) statement {
-	s, ok := k.stmts[query]
-	if ok {
-		return statement{stmt: s, conn: k}
-	}
-	s, err := k.c.Prepare(k.bind(query))
-	if err == nil {
-		k.stmts[query] = s
-	}
-	return statement{stmt: s, conn: k, err: err}
-}
-
-// once prepares a statement whose text was assembled for a single use.
-func (k *conn) once(query string) statement {
-	s, rest, err := k.c.PrepareTransient(k.bind(query))
-	if err == nil && rest > 0 {
-		err = errors.Join(fmt.Errorf("more than one statement: %s", query), s.Finalize())
-	}
-	return statement{stmt: s, once: true, conn: k, err: err}
-}
-
-// end makes the statement ready for its next use. What stopped it was told by its steps.
-func (s statement) end() {
-	if s.once {
-		_ = s.stmt.Finalize()
-		return
-	}
-	_ = s.stmt.Reset()
-}
-
-// exec runs the statement to its end and returns how many rows it changed.
-func (s statement) exec(args []any) (result, error) {
-	if s.err != nil {
-		return 0, s.err
-	}
-	defer s.end()
-	if err := s.take(args); err != nil {
-		return 0, err
-	}
-	for {
-		more, err := s.stmt.Step()
-		if err != nil {
-			return 0, err
-		}
-		if !more {
-			return result(s.conn.c.Changes()), nil
-		}
-	}
-}
+const (
+	once  use = iota // assembled for a single use
+	kept             // a constant, which is prepared at its first use
+	point            // a constant, and a read of one row by its key: the engine has it in microseconds, if it is in this process
+)
 
 // result is how many rows a statement changed.
 type result int
 
-// query returns the rows of the statement, which release is called after.
-func (s statement) query(ctx context.Context, args []any, release func()) (*rows, error) {
-	err := s.err
-	if err == nil {
-		if err = s.take(args); err != nil {
-			s.end()
-		}
-	}
-	if err != nil {
-		release()
-		return nil, err
-	}
-	return &rows{ctx: ctx, s: s, release: release}, nil
-}
-
-// take sets the parameters: argument n is $n.
-func (s statement) take(args []any) error {
-	for i, arg := range args {
-		if !s.bind(i+1, arg) {
-			plain, err := driver.DefaultParameterConverter.ConvertValue(arg) // what has a pointer, a name or a method
-			if err != nil || !s.bind(i+1, plain) {
-				return fmt.Errorf("parameter $%d is a %T, which is not kept: %w", i+1, arg, err)
-			}
-		}
-	}
-	return nil
-}
-
-func (s statement) bind(n int, arg any) bool {
-	switch v := arg.(type) {
-	case nil:
-		s.stmt.BindNull(n)
-	case string:
-		s.stmt.BindText(n, v)
-	case int64:
-		s.stmt.BindInt64(n, v)
-	case int:
-		s.stmt.BindInt64(n, int64(v))
-	case sql.NullInt64:
-		if !v.Valid {
-			s.stmt.BindNull(n)
-			break
-		}
-		s.stmt.BindInt64(n, v.Int64)
-	case *string:
-		if v == nil {
-			s.stmt.BindNull(n)
-			break
-		}
-		s.stmt.BindText(n, *v)
-	case []byte:
-		if v == nil {
-			s.stmt.BindNull(n)
-			break
-		}
-		s.stmt.BindBytes(n, v)
-	default:
-		return false
-	}
-	return true
+// cursor is the answer of an engine to a query. end is called once.
+type cursor interface {
+	step() (more bool, err error)
+	scan(dest []any) error
+	end()
 }
 
 // rows are the answer to a query. They must be closed.
 type rows struct {
 	ctx     context.Context
-	s       statement
+	cursor  cursor
 	release func()
 	err     error
 	closed  bool
+}
+
+// read runs a query on a connection. release is called after the last use of it.
+func read(ctx context.Context, k conn, query string, u use, args []any, release func()) (*rows, error) {
+	c, err := k.query(ctx, query, u, args)
+	if err != nil {
+		release()
+		return nil, given(ctx, err)
+	}
+	return &rows{ctx: ctx, cursor: c, release: release}, nil
+}
+
+// given adds to an error that the caller had given up, if that is so.
+func given(ctx context.Context, err error) error {
+	if gone := ctx.Err(); gone != nil && !errors.Is(err, gone) {
+		return errors.Join(gone, err)
+	}
+	return err
 }
 
 // Next goes to the next row and reports whether there is one.
@@ -178,12 +75,9 @@ func (r *rows) Next() bool {
 	if r.closed || r.err != nil {
 		return false
 	}
-	more, err := r.s.stmt.Step()
+	more, err := r.cursor.step()
 	if err != nil {
-		r.err = err
-		if gone := r.ctx.Err(); gone != nil && sqlite.ErrCode(err).ToPrimary() == sqlite.ResultInterrupt {
-			r.err = gone
-		}
+		r.err = given(r.ctx, err)
 	}
 	return more && err == nil
 }
@@ -195,7 +89,7 @@ func (r *rows) Err() error { return r.err }
 func (r *rows) Close() error {
 	if !r.closed {
 		r.closed = true
-		r.s.end()
+		r.cursor.end()
 		r.release()
 	}
 	return nil
@@ -203,63 +97,7 @@ func (r *rows) Close() error {
 
 // Scan copies the columns of the present row to dest: pointers to a text,
 // bytes, a number or a truth, or to what may be NULL of these.
-func (r *rows) Scan(dest ...any) error {
-	if have := r.s.stmt.ColumnCount(); have != len(dest) {
-		return fmt.Errorf("the query has %d columns, and %d were asked for", have, len(dest))
-	}
-	for i, d := range dest {
-		if err := r.column(i, d); err != nil {
-			return fmt.Errorf("column %d (%s): %w", i, r.s.stmt.ColumnName(i), err)
-		}
-	}
-	return nil
-}
-
-func (r *rows) column(i int, dest any) error {
-	s := r.s.stmt
-	null := s.ColumnType(i) == sqlite.TypeNull
-	switch d := dest.(type) {
-	case **string:
-		*d = nil
-		if !null {
-			text := s.ColumnText(i)
-			*d = &text
-		}
-		return nil
-	case *[]byte:
-		*d = nil
-		if !null {
-			*d = make([]byte, s.ColumnLen(i))
-			s.ColumnBytes(i, *d)
-		}
-		return nil
-	case *sql.NullInt64:
-		*d = sql.NullInt64{Int64: s.ColumnInt64(i), Valid: !null}
-		return nil
-	case *sql.NullBool:
-		*d = sql.NullBool{Bool: s.ColumnInt64(i) != 0, Valid: !null}
-		return nil
-	}
-	if null {
-		return errors.New("is NULL")
-	}
-	switch d := dest.(type) {
-	case *string:
-		*d = s.ColumnText(i)
-	case *json.RawMessage:
-		*d = make([]byte, s.ColumnLen(i))
-		s.ColumnBytes(i, *d)
-	case *int64:
-		*d = s.ColumnInt64(i)
-	case *int:
-		*d = s.ColumnInt(i)
-	case *bool:
-		*d = s.ColumnInt64(i) != 0
-	default:
-		return fmt.Errorf("cannot be read into a %T", dest)
-	}
-	return nil
-}
+func (r *rows) Scan(dest ...any) error { return r.cursor.scan(dest) }
 
 // row is the first row of a query that has one at most.
 type row struct {
@@ -291,13 +129,13 @@ func first(r *rows, err error) row { return row{r, err} }
 
 // pool holds the connections that read.
 type pool struct {
-	free chan *conn
+	free chan conn
 	gone chan struct{} // closed by close
 	size int
 }
 
-func openPool(size int, open func() (*conn, error)) (*pool, error) {
-	p := &pool{make(chan *conn, size), make(chan struct{}), size}
+func openPool(size int, open func() (conn, error)) (*pool, error) {
+	p := &pool{make(chan conn, size), make(chan struct{}), size}
 	for range size {
 		k, err := open()
 		if err != nil {
@@ -311,7 +149,7 @@ func openPool(size int, open func() (*conn, error)) (*pool, error) {
 var errPoolClosed = errors.New("the store is closed")
 
 // take returns a connection that belongs to the caller until it is put back.
-func (p *pool) take(ctx context.Context) (*conn, error) {
+func (p *pool) take(ctx context.Context) (conn, error) {
 	select {
 	case <-p.gone:
 		return nil, errPoolClosed
@@ -332,7 +170,7 @@ func (p *pool) take(ctx context.Context) (*conn, error) {
 	}
 }
 
-func (p *pool) put(k *conn) { p.free <- k }
+func (p *pool) put(k conn) { p.free <- k }
 
 // close waits for those who read, and closes the connections.
 func (p *pool) close() error {

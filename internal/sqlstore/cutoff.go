@@ -37,7 +37,7 @@ func (d *DB) CutOffUser(ctx context.Context, c user.CutOff) (found bool, done us
 					return err
 				}
 			}
-			if err := tx.invalidate(keys, c.At); err != nil {
+			if keys, err = tx.invalidate(keys, c.At); err != nil {
 				return err
 			}
 			done.APIKeys = len(keys)
@@ -48,17 +48,16 @@ func (d *DB) CutOffUser(ctx context.Context, c user.CutOff) (found bool, done us
 		if !c.Tokens {
 			return nil
 		}
-		w := (&condition{}).add(liveToken, c.At.UnixMilli(), c.TokensCreatedFrom.UnixMilli()).
-			add("username = %s", c.Username).add("realm = %s", c.Realm)
-		rows, err := tx.queryOnce(selectHalves+w.String(), w.args...)
-		if err != nil {
+		if err := tx.lockTokens(c.Username); err != nil {
 			return err
 		}
-		halves, err := tx.switchOff(rows, c.At, func(hashes []secret.TokenHash) {
+		w := (&condition{}).add(liveToken, c.At.UnixMilli(), c.TokensCreatedFrom.UnixMilli()).
+			add("username = %s", c.Username).add("realm = %s", c.Realm)
+		halves, err := tx.switchOff(c.At, func(hashes []secret.TokenHash) {
 			if len(hashes) > 0 {
 				c.Ended.Tokens(hashes)
 			}
-		})
+		}, selectHalves+w.String(), w.args...)
 		done.Tokens = halves.Now
 		return err
 	})

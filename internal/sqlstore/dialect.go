@@ -17,12 +17,12 @@ import (
 
 // dialect is what the engines do not share.
 type dialect struct {
-	bind  func(query string) string
-	begin string                     // starts a transaction that may write
-	taken func(error) bool           // a unique constraint was broken
-	full  func(error) bool           // the disk is full, so that even a commit that failed so was surely not done
-	away  func(error) bool           // the engine cannot do its work now: disk, memory, lock, connection
-	why   func(error) (string, bool) // what a database file that cannot be used has
+	others bool                       // there may be other writers: rows are locked and looked at again
+	taken  func(error) bool           // a unique constraint was broken
+	undone func(error) bool           // a commit that failed so was surely not done
+	again  func(error) bool           // the transaction is void, and may succeed if it is run again
+	away   func(error) bool           // the engine cannot do its work now: disk, memory, lock, connection
+	why    func(error) (string, bool) // what a database that cannot be used has
 	// like tests a column, the first verb, for the wildcards that are in the placeholder of the second one, in the form
 	// that wildcards returns. It may be true of too much.
 	like      string
@@ -33,20 +33,21 @@ type dialect struct {
 
 var placeholder = regexp.MustCompile(`\$(\d+)`)
 
+// numbered is a query for SQLite, which reads $2 as a name and numbers names by
+// first appearance, so that "... $2 ... $1 ..." would silently swap its arguments. ?2 means 2.
+func numbered(query string) string { return placeholder.ReplaceAllString(query, "?$1") }
+
 var sqliteDialect = dialect{
-	// SQLite reads $2 as a name and numbers names by first appearance, so
-	// "... $2 ... $1 ..." would silently swap its arguments. ?2 means 2.
-	bind:  func(q string) string { return placeholder.ReplaceAllString(q, "?$1") },
-	begin: "BEGIN IMMEDIATE",
 	taken: func(err error) bool {
 		code := codeOf(err)
 		return code == sqlite.ResultConstraintPrimaryKey || code == sqlite.ResultConstraintUnique
 	},
-	full: func(err error) bool {
-		// It means that a page could not be written to the log, and the page that makes a
+	undone: func(err error) bool {
+		// A full disk means that a page could not be written to the log, and the page that makes a
 		// transaction count is the last. What fails later (sync, shared memory) has other codes.
 		return codeOf(err).ToPrimary() == sqlite.ResultFull
 	},
+	again: func(error) bool { return false },
 	away: func(err error) bool {
 		switch codeOf(err).ToPrimary() {
 		case sqlite.ResultBusy, sqlite.ResultLocked, sqlite.ResultNoMem, sqlite.ResultReadOnly, sqlite.ResultIOErr, sqlite.ResultCorrupt,

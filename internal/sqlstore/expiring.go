@@ -2,6 +2,8 @@ package sqlstore
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"latchkey/internal/apikey"
@@ -33,11 +35,12 @@ func (d *DB) expiring(ctx context.Context, more string, after, until time.Time, 
 
 // NoteTold implements apikey.Store.
 func (d *DB) NoteTold(ctx context.Context, keys []apikey.Key) error {
+	keys = slices.SortedFunc(slices.Values(keys), func(a, b apikey.Key) int { return strings.Compare(a.ID, b.ID) }) // as with uses
 	return d.write(ctx, func(tx *Tx) error {
 		for _, k := range keys {
 			_, err := tx.exec(`
 				INSERT INTO expiry_notices (key_id, expires_at)
-				SELECT id, $2 FROM api_keys WHERE id = $1
+				SELECT id, $2 FROM api_keys WHERE id = $1`+tx.keepRow()+`
 				ON CONFLICT (key_id) DO UPDATE SET expires_at = excluded.expires_at`, k.ID, millis(k.ExpiresAt))
 			if err != nil {
 				return err

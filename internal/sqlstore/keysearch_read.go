@@ -5,15 +5,13 @@ import (
 	"database/sql"
 	"runtime"
 
-	"zombiezen.com/go/sqlite"
-
 	"latchkey/internal/query"
 )
 
 // view is one state of the store, for several reads.
 type view struct {
 	ctx  context.Context
-	conn *conn
+	conn conn
 }
 
 // snapshot runs reads that see one state of the store.
@@ -23,24 +21,16 @@ func (d *DB) snapshot(ctx context.Context, reads func(view) error) error {
 		return d.classify(err)
 	}
 	defer d.readers.put(k)
-	if _, err := k.kept("BEGIN").exec(nil); err != nil {
+	if err := k.snapshot(ctx); err != nil {
 		return d.classify(err)
 	}
-	k.c.SetInterrupt(ctx.Done())
-	err = reads(view{ctx, k})
-	k.c.SetInterrupt(nil)
-	if gone := ctx.Err(); gone != nil && codeOf(err).ToPrimary() == sqlite.ResultInterrupt {
-		err = gone
-	}
-	if _, end := k.kept("ROLLBACK").exec(nil); err == nil {
-		err = end
-	}
-	return d.classify(err)
+	defer k.rollback()
+	return d.classify(reads(view{ctx, k}))
 }
 
 // queryOnce runs a read whose text was assembled for this one request.
 func (v view) queryOnce(_ context.Context, text string, args ...any) (*rows, error) {
-	return v.conn.once(text).query(v.ctx, args, func() {})
+	return read(v.ctx, v.conn, text, once, args, func() {})
 }
 
 // first runs a read of one row.

@@ -33,7 +33,7 @@ var keyColumns = map[string]keyColumn{
 	"creation":     {name: "created_at"},
 	"expiration":   {name: "expires_at", none: true},
 	"invalidation": {name: "invalidated_at", none: true},
-	"invalidated":  {name: "CASE WHEN invalidated_at IS NULL THEN 0 ELSE 1 END"},
+	"invalidated":  {name: "CASE WHEN invalidated_at IS NULL THEN CAST(0 AS BIGINT) ELSE 1 END"},
 	"last_used":    {name: "used_at", none: true},
 	"metadata":     {name: "metadata"},
 }

@@ -2,6 +2,8 @@ package sqlstore
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"latchkey/internal/apikey"
@@ -9,11 +11,12 @@ import (
 
 // NoteAPIKeyUses implements apikey.Store.
 func (d *DB) NoteAPIKeyUses(ctx context.Context, uses []apikey.Use) error {
+	uses = slices.SortedStableFunc(slices.Values(uses), func(a, b apikey.Use) int { return strings.Compare(a.KeyID, b.KeyID) }) // two writers do not wait for each other
 	return d.write(ctx, func(tx *Tx) error {
 		for _, u := range uses {
 			n, err := tx.exec(`
 				INSERT INTO api_key_uses (key_id, used_at, address, agent)
-				SELECT id, CAST($2 AS BIGINT), $3, $4 FROM api_keys WHERE id = $1
+				SELECT id, CAST($2 AS BIGINT), $3, $4 FROM api_keys WHERE id = $1`+tx.keepRow()+`
 				ON CONFLICT (key_id) DO UPDATE SET used_at = excluded.used_at, address = excluded.address, agent = excluded.agent
 				WHERE excluded.used_at > api_key_uses.used_at`,
 				u.KeyID, u.At.UnixMilli(), u.Address, u.Agent)

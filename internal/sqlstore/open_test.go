@@ -217,7 +217,7 @@ func TestHowConnectionsAreSetUp(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer db.readers.put(conn)
-		if got := pragma(first(conn.once("PRAGMA query_only").query(t.Context(), nil, func() {}))); got != "1" {
+		if got := pragma(first(read(t.Context(), conn, "PRAGMA query_only", once, nil, func() {}))); got != "1" {
 			t.Errorf("a reader has query_only = %s, want 1", got)
 		}
 	}

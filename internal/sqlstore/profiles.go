@@ -89,7 +89,7 @@ func (d *DB) profiles(rows *rows, err error) ([]profile.Profile, error) {
 // ChangeProfile implements profile.Store.
 func (d *DB) ChangeProfile(ctx context.Context, uid string, change func(*profile.Profile) error) error {
 	return d.write(ctx, func(tx *Tx) error {
-		p, err := scanProfile(tx.row(selectProfiles+` WHERE uid = $1`, uid))
+		p, err := scanProfile(tx.row(selectProfiles+` WHERE uid = $1`+tx.lockRow(), uid))
 		if errors.Is(err, sql.ErrNoRows) {
 			return fault.New(fault.NotFound, "profile [%s] not found", uid)
 		}

@@ -34,12 +34,10 @@ func (d *DB) PutRoleMapping(ctx context.Context, m rolemapping.Mapping, changed 
 	}
 	args := []any{m.Name, flag(m.Enabled), string(roles), string(templates), string(m.Rules.JSON()), string(m.Metadata)}
 	err = d.write(ctx, func(tx *Tx) error {
-		created, err = changedOne(tx.exec(`
+		created, err = tx.put(`
 			INSERT INTO role_mappings (name, enabled, roles, templates, rules, metadata) VALUES ($1, $2, $3, $4, $5, $6)
-			ON CONFLICT (name) DO NOTHING`, args...))
-		if err == nil && !created {
-			_, err = tx.exec(`UPDATE role_mappings SET enabled = $2, roles = $3, templates = $4, rules = $5, metadata = $6 WHERE name = $1`, args...)
-		}
+			ON CONFLICT (name) DO NOTHING`, `
+			UPDATE role_mappings SET enabled = $2, roles = $3, templates = $4, rules = $5, metadata = $6 WHERE name = $1`, args...)
 		if err != nil {
 			return err
 		}

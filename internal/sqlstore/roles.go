@@ -19,15 +19,16 @@ var _ role.Store = (*DB)(nil)
 func (d *DB) PutRole(ctx context.Context, name string, descriptor access.Descriptor) (created bool, err error) {
 	body := access.Descriptors{name: descriptor}.Canonical()
 	err = d.write(ctx, func(tx *Tx) error {
-		created, err = changedOne(tx.exec(`INSERT INTO roles (name, body) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING`, name, body))
-		if err != nil || created {
-			return err
-		}
-		_, err = tx.exec(`UPDATE roles SET body = $2 WHERE name = $1`, name, body)
+		created, err = tx.put(insertRole, updateRole, name, body)
 		return err
 	})
 	return created && err == nil, err
 }
+
+const (
+	insertRole = `INSERT INTO roles (name, body) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING`
+	updateRole = `UPDATE roles SET body = $2 WHERE name = $1`
+)
 
 // Role implements role.Store.
 func (d *DB) Role(ctx context.Context, name string) (access.Descriptor, error) {
@@ -89,19 +90,21 @@ func (d *DB) PutRoles(ctx context.Context, roles []role.Named) ([]role.Outcome, 
 		for i, r := range roles {
 			body := bodies[i]
 			var old []byte
-			err := tx.row(`SELECT body FROM roles WHERE name = $1`, r.Name).Scan(&old)
-			switch {
-			case errors.Is(err, sql.ErrNoRows):
-				outcomes[i] = role.Created
-				_, err = tx.exec(`INSERT INTO roles (name, body) VALUES ($1, $2)`, r.Name, body)
-			case err == nil && bytes.Equal(old, body):
+			err := tx.row(`SELECT body FROM roles WHERE name = $1`+tx.lockRow(), r.Name).Scan(&old)
+			if err == nil && bytes.Equal(old, body) {
 				outcomes[i] = role.Unchanged
-			case err == nil:
-				outcomes[i] = role.Updated
-				_, err = tx.exec(`UPDATE roles SET body = $2 WHERE name = $1`, r.Name, body)
+				continue
 			}
+			if err != nil && !errors.Is(err, sql.ErrNoRows) {
+				return err
+			}
+			created, err := tx.put(insertRole, updateRole, r.Name, body)
 			if err != nil {
 				return err
+			}
+			outcomes[i] = role.Updated
+			if created {
+				outcomes[i] = role.Created
 			}
 		}
 		return nil

@@ -2,9 +2,7 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	"latchkey/internal/fault"
@@ -40,8 +38,10 @@ func (d *DB) Settings(ctx context.Context) (map[string]settings.Index, error) {
 func (d *DB) ChangeSettings(ctx context.Context, change func(map[string]settings.Index)) error {
 	return d.write(ctx, func(tx *Tx) error {
 		var text string
-		err := tx.row(`SELECT value FROM meta WHERE name = $1`, securitySettings).Scan(&text)
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		if _, err := tx.exec(`INSERT INTO meta (name, value) VALUES ($1, '') ON CONFLICT (name) DO NOTHING`, securitySettings); err != nil {
+			return err
+		}
+		if err := tx.row(`SELECT value FROM meta WHERE name = $1`+tx.lockRow(), securitySettings).Scan(&text); err != nil {
 			return err
 		}
 		all, err := readSettings(text)
@@ -53,7 +53,7 @@ func (d *DB) ChangeSettings(ctx context.Context, change func(map[string]settings
 		if err != nil {
 			return err
 		}
-		_, err = tx.exec(`INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, securitySettings, string(body))
+		_, err = tx.exec(`UPDATE meta SET value = $2 WHERE name = $1`, securitySettings, string(body))
 		return err
 	})
 }

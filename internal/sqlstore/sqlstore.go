@@ -50,21 +50,22 @@ func OpenSQLite(ctx context.Context, path string) (*DB, error) {
 	if err := migrateSQLite(ctx, file); err != nil {
 		return nil, sqliteDialect.explain(path, err)
 	}
-	bind := sqliteDialect.bind
-	w, err := openConn(file, bind, "synchronous = FULL", "foreign_keys = 1", "wal_autocheckpoint = 4000", "cache_size = -24000")
+	w, err := openConn(file, "synchronous = FULL", "foreign_keys = 1", "wal_autocheckpoint = 4000", "cache_size = -24000")
 	if err != nil {
 		return nil, sqliteDialect.explain(path, err)
 	}
 	readers := max(4, runtime.GOMAXPROCS(0)) // each has a page cache of its own
-	r, err := openPool(readers, func() (*conn, error) { return openConn(file, bind, "query_only = 1", "cache_size = -2000") })
+	r, err := openPool(readers, func() (conn, error) { return openConn(file, "query_only = 1", "cache_size = -2000") })
 	if err != nil {
 		return nil, errors.Join(sqliteDialect.explain(path, err), w.close())
 	}
+	return newDB(sqliteDialect, r, w), nil
+}
+
+// newDB returns a store over connections that belong to it from now on.
+func newDB(d dialect, r *pool, w conn) *DB {
 	keys := newKeyTable()
-	return &DB{
-		dialect: sqliteDialect, readers: r, writer: newWriter(w, &sqliteDialect, keys),
-		keys: keys, searches: make(chan struct{}, readers/2),
-	}, nil
+	return &DB{dialect: d, readers: r, writer: newWriter(w, &d, keys), keys: keys, searches: make(chan struct{}, r.size/2)}
 }
 
 // migrateSQLite brings a file up to date. The WAL it is set to stays with the file.
@@ -79,7 +80,8 @@ func migrateSQLite(ctx context.Context, file string) error {
 }
 
 // migrate runs the migrations that the database does not have yet. It refuses
-// a database that a later release has changed.
+// a database that a later release has changed, unless that release has left room
+// for this one, so that the nodes of a fleet can be replaced one after the other.
 func migrate(ctx context.Context, db *sql.DB, engine goose.Dialect, folder string) error {
 	files, err := fs.Sub(migrations, folder)
 	if err != nil {
@@ -92,6 +94,11 @@ func migrate(ctx context.Context, db *sql.DB, engine goose.Dialect, folder strin
 	have, want, err := p.GetVersions(ctx)
 	if err != nil {
 		return err
+	}
+	if have > want && engine == goose.DialectPostgres {
+		if floor, err := schemaFloor(ctx, db); err != nil || want >= floor {
+			return err
+		}
 	}
 	if have > want {
 		return fmt.Errorf("its schema is version %d, and this release knows only %d: use the release that wrote it, or a later one", have, want)
@@ -108,25 +115,22 @@ func (d *DB) Close() error {
 
 // query runs a read. Its text is a constant: statements are prepared once and kept.
 func (d *DB) query(ctx context.Context, query string, args ...any) (*rows, error) {
-	return d.read(ctx, query, args, (*conn).kept)
+	r, err := d.read(ctx, query, kept, args)
+	return r, d.classify(err)
 }
 
 // queryOnce runs a read whose text was assembled for this one request.
 func (d *DB) queryOnce(ctx context.Context, query string, args ...any) (*rows, error) {
-	return d.read(ctx, query, args, (*conn).once)
+	r, err := d.read(ctx, query, once, args)
+	return r, d.classify(err)
 }
 
-func (d *DB) read(ctx context.Context, query string, args []any, prepare func(*conn, string) statement) (*rows, error) {
+func (d *DB) read(ctx context.Context, query string, u use, args []any) (*rows, error) {
 	k, err := d.readers.take(ctx)
 	if err != nil {
-		return nil, d.classify(err)
+		return nil, err
 	}
-	k.c.SetInterrupt(ctx.Done())
-	r, err := prepare(k, query).query(ctx, args, func() {
-		k.c.SetInterrupt(nil)
-		d.readers.put(k)
-	})
-	return r, d.classify(err)
+	return read(ctx, k, query, u, args, func() { d.readers.put(k) })
 }
 
 // get scans the only row of a read into dest; sql.ErrNoRows if there is none.
@@ -134,18 +138,12 @@ func (d *DB) get(ctx context.Context, query string, args []any, dest ...any) err
 	return d.classify(d.row(ctx, query, args...).Scan(dest...))
 }
 
-// row reads one row by its key; the caller scans it. Such a read takes
-// microseconds: the context is looked at before and not during it, which would
-// need a goroutine to watch it.
+// row reads one row by its key; the caller scans it.
 func (d *DB) row(ctx context.Context, query string, args ...any) row {
 	if err := ctx.Err(); err != nil {
 		return row{err: err}
 	}
-	k, err := d.readers.take(ctx)
-	if err != nil {
-		return row{err: err}
-	}
-	return first(k.kept(query).query(ctx, args, func() { d.readers.put(k) }))
+	return first(d.read(ctx, query, point, args))
 }
 
 // Meta returns a value that belongs to the store as a whole, such as its

@@ -13,6 +13,7 @@ import (
 
 	"latchkey/internal/apikey"
 	"latchkey/internal/fault"
+	"latchkey/internal/sqlstore/pgtest"
 	"latchkey/internal/storetest"
 	"latchkey/internal/token"
 )
@@ -31,13 +32,28 @@ func openTest(t testing.TB) *DB {
 	return db
 }
 
+// onBoth runs a test on each engine.
+func onBoth(t *testing.T, test func(t *testing.T, db *DB)) {
+	t.Run("SQLite", func(t *testing.T) { test(t, openTest(t)) })
+	t.Run("PostgreSQL", func(t *testing.T) {
+		db := openPostgresTest(t, pgtest.URL(t))
+		db.tx.now = hasty()
+		test(t, db)
+	})
+}
+
 func TestSQLite(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) storetest.Store { return openTest(t) })
+	storetest.RunNodes(t, func(t *testing.T) [2]storetest.Store {
+		db := openTest(t)
+		return [2]storetest.Store{db, db}
+	})
 }
 
 // A stranger's list of invented ids must not hold up the revocation of a leaked key.
-func TestInventedIDsDoNotOccupyTheWriter(t *testing.T) {
-	db := openTest(t)
+func TestInventedIDsDoNotOccupyTheWriter(t *testing.T) { onBoth(t, inventedIDsDoNotOccupyTheWriter) }
+
+func inventedIDsDoNotOccupyTheWriter(t *testing.T, db *DB) {
 	release, busy := make(chan struct{}), make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -60,8 +76,9 @@ func TestInventedIDsDoNotOccupyTheWriter(t *testing.T) {
 
 // Keys are inserted without a savepoint: one whose id is taken leaves nothing
 // behind and takes nobody of its transaction along.
-func TestARefusedInsertAmongOthers(t *testing.T) {
-	db := openTest(t)
+func TestARefusedInsertAmongOthers(t *testing.T) { onBoth(t, aRefusedInsertAmongOthers) }
+
+func aRefusedInsertAmongOthers(t *testing.T, db *DB) {
 	insert := func(id, set string) error {
 		body := []byte(set)
 		digest := apikey.Digest(sha256.Sum256(body))
@@ -101,7 +118,10 @@ func TestARefusedInsertAmongOthers(t *testing.T) {
 }
 
 func TestThePurgeTakesIdentitiesThatNoTokenCarries(t *testing.T) {
-	db := openTest(t)
+	onBoth(t, thePurgeTakesIdentitiesThatNoTokenCarries)
+}
+
+func thePurgeTakesIdentitiesThatNoTokenCarries(t *testing.T, db *DB) {
 	for i, who := range []string{"old", "young", "old"} {
 		r := token.Record{CreatedAt: time.UnixMilli(1), Access: token.Hash{byte(i)}, Identity: token.Snapshot{Digest: sha256.Sum256([]byte(who)), Body: []byte(who)}}
 		if who == "young" {
@@ -126,8 +146,9 @@ func TestThePurgeTakesIdentitiesThatNoTokenCarries(t *testing.T) {
 
 // Whoever shows a used refresh token again and again must not have the writer
 // follow the whole of its family each time.
-func TestAFamilyIsEndedOnce(t *testing.T) {
-	db := openTest(t)
+func TestAFamilyIsEndedOnce(t *testing.T) { onBoth(t, aFamilyIsEndedOnce) }
+
+func aFamilyIsEndedOnce(t *testing.T, db *DB) {
 	now := time.Now()
 	link := func(i int) token.Record {
 		return token.Record{CreatedAt: now, ExpiresAt: now, Access: sha256.Sum256(fmt.Append(nil, "access", i)), Refresh: sha256.Sum256(fmt.Append(nil, "refresh", i)),

@@ -27,7 +27,7 @@ func (tx *Tx) insertToken(r token.Record) error {
 		r.CreatedAt.UnixMilli(), r.Access[:], r.ExpiresAt.UnixMilli(), millis(r.AccessOffAt), hashOrNull(r.Refresh), millis(r.RefreshOffAt),
 		millis(r.RefreshedAt), r.Sealed, r.Username, r.Realm, r.Identity.Digest[:])
 	if err == nil {
-		err = tx.keepIdentity(r.Identity)
+		err = tx.share(&tx.identities, r.Identity.Digest, r.Identity.Body)
 	}
 	if err == nil && !tx.tokenIssued {
 		_, err = tx.exec(`INSERT INTO meta (name, value) VALUES ($1, 'yes') ON CONFLICT (name) DO NOTHING`, tokenIssued)
@@ -38,24 +38,6 @@ func (tx *Tx) insertToken(r token.Record) error {
 
 // tokenIssued names the value that is set with the first token, and stays.
 const tokenIssued = "token_issued"
-
-// keepIdentity adds an identity unless the store has it. Most tokens share a few,
-// so the writer remembers those that it has seen committed.
-func (tx *Tx) keepIdentity(s token.Snapshot) error {
-	if tx.identities[s.Digest] {
-		return nil
-	}
-	if _, err := tx.exec(`INSERT INTO token_identities (digest, body) VALUES ($1, $2) ON CONFLICT (digest) DO NOTHING`, s.Digest[:], s.Body); err != nil {
-		return err
-	}
-	tx.committed(func() {
-		if len(tx.identities) >= maxKnownSets {
-			clear(tx.identities)
-		}
-		tx.identities[s.Digest] = true
-	})
-	return nil
-}
 
 func hashOrNull(h token.Hash) []byte {
 	if h == (token.Hash{}) {
@@ -111,7 +93,10 @@ func (d *DB) RefreshToken(ctx context.Context, refresh token.Hash) (token.Record
 func (d *DB) UseRefreshToken(ctx context.Context, refresh token.Hash, judge func(token.Record) token.Use, changed func([]token.Hash)) (token.Record, error) {
 	var r token.Record
 	err := d.write(ctx, func(tx *Tx) (err error) {
-		if r, err = scanToken(tx.row(selectTokens+` WHERE refresh_hash = $1`, refresh[:])); err != nil {
+		if err = tx.lockRefresh(refresh); err != nil {
+			return err
+		}
+		if r, err = scanToken(tx.row(selectTokens+` WHERE refresh_hash = $1`+tx.lock(), refresh[:])); err != nil {
 			return err
 		}
 		use := judge(r)
@@ -124,16 +109,15 @@ func (d *DB) UseRefreshToken(ctx context.Context, refresh token.Hash, judge func
 				use.At.UnixMilli(), use.Next.Refresh[:], use.Sealed, refresh[:])
 			return err
 		case use.EndFamily:
-			rows, err := tx.query(`
+			if err := tx.lockTokens(r.Username); err != nil {
+				return err
+			}
+			if _, err = tx.switchOff(use.At, changed, `
 				WITH RECURSIVE family (hash) AS (
 					SELECT successor FROM tokens WHERE refresh_hash = $1 AND successor IS NOT NULL
 					UNION
 					SELECT successor FROM tokens JOIN family ON refresh_hash = hash WHERE successor IS NOT NULL)
-				`+selectHalves+` JOIN family ON refresh_hash = hash WHERE `+anyHalfOn, refresh[:])
-			if err != nil {
-				return err
-			}
-			if _, err = tx.switchOff(rows, use.At, changed); err != nil {
+				`+selectHalves+` JOIN family ON refresh_hash = hash WHERE `+anyHalfOn, refresh[:]); err != nil {
 				return err
 			}
 			// None of them can have a descendant any more, so nobody has to go this way again: it may be long.
@@ -157,6 +141,9 @@ func (d *DB) InvalidateTokens(ctx context.Context, sel token.Selector, at time.T
 			found, err = tx.switchOffHalf("refresh_hash", "refresh_off_at", sel.Refresh, at, changed)
 			return err
 		}
+		if err := tx.lockTokens(sel.Username); err != nil {
+			return err
+		}
 		w := &condition{}
 		w.add(liveToken, sel.ExpiresFrom.UnixMilli(), sel.CreatedFrom.UnixMilli())
 		if sel.Username != "" {
@@ -165,11 +152,7 @@ func (d *DB) InvalidateTokens(ctx context.Context, sel token.Selector, at time.T
 		if sel.Realm != "" {
 			w.add("realm = %s", sel.Realm)
 		}
-		rows, err := tx.queryOnce(selectHalves+w.String(), w.args...)
-		if err != nil {
-			return err
-		}
-		found, err = tx.switchOff(rows, at, changed)
+		found, err = tx.switchOff(at, changed, selectHalves+w.String(), w.args...)
 		return err
 	})
 	if err != nil {
@@ -182,7 +165,7 @@ func (d *DB) InvalidateTokens(ctx context.Context, sel token.Selector, at time.T
 func (tx *Tx) switchOffHalf(hashColumn, offColumn string, hash token.Hash, at time.Time, changed func([]token.Hash)) (token.Halves, error) {
 	var accessHash []byte
 	var off sql.NullInt64
-	err := tx.row(`SELECT access_hash, `+offColumn+` FROM tokens WHERE `+hashColumn+` = $1`, hash[:]).Scan(&accessHash, &off)
+	err := tx.row(`SELECT access_hash, `+offColumn+` FROM tokens WHERE `+hashColumn+` = $1`+tx.lock(), hash[:]).Scan(&accessHash, &off)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return token.Halves{}, nil
@@ -204,33 +187,11 @@ const (
 )
 
 // switchOff switches off both halves of the tokens that a selection of halves
-// found, and closes it. A mass of them goes in steps, as invalidate has it.
-func (tx *Tx) switchOff(rows *rows, at time.Time, changed func([]token.Hash)) (token.Halves, error) {
-	var found token.Halves
-	var ids []any
-	var hashes []token.Hash
-	count := func(on bool) {
-		if on {
-			found.Now++
-		} else {
-			found.Before++
-		}
-	}
-	var accessHash []byte
-	for rows.Next() {
-		var id int64
-		var accessOn bool
-		var refreshOn sql.NullBool
-		if err := rows.Scan(&id, &accessHash, &accessOn, &refreshOn); err != nil {
-			return found, errors.Join(err, rows.Close())
-		}
-		ids, hashes = append(ids, id), append(hashes, token.Hash(accessHash))
-		count(accessOn)
-		if refreshOn.Valid {
-			count(refreshOn.Bool)
-		}
-	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+// finds. A mass of them goes in steps, as invalidate has it. Where there are other
+// writers, the user of the tokens is locked.
+func (tx *Tx) switchOff(at time.Time, changed func([]token.Hash), selection string, args ...any) (token.Halves, error) {
+	found, ids, hashes, err := tx.halves(selection+tx.lock(), args)
+	if err != nil {
 		return found, err
 	}
 	for step := range slices.Chunk(ids, invalidationStep) {
@@ -246,6 +207,37 @@ func (tx *Tx) switchOff(rows *rows, at time.Time, changed func([]token.Hash)) (t
 	}
 	tx.committed(func() { changed(hashes) })
 	return found, nil
+}
+
+// halves counts what a selection of halves finds, and returns the ids of the
+// tokens and their access hashes.
+func (tx *Tx) halves(selection string, args []any) (found token.Halves, ids []any, hashes []token.Hash, err error) {
+	rows, err := tx.queryOnce(selection, args...)
+	if err != nil {
+		return found, nil, nil, err
+	}
+	count := func(on bool) {
+		if on {
+			found.Now++
+		} else {
+			found.Before++
+		}
+	}
+	var accessHash []byte
+	for rows.Next() {
+		var id int64
+		var accessOn bool
+		var refreshOn sql.NullBool
+		if err := rows.Scan(&id, &accessHash, &accessOn, &refreshOn); err != nil {
+			return found, nil, nil, errors.Join(err, rows.Close())
+		}
+		ids, hashes = append(ids, id), append(hashes, token.Hash(accessHash))
+		count(accessOn)
+		if refreshOn.Valid {
+			count(refreshOn.Bool)
+		}
+	}
+	return found, ids, hashes, errors.Join(rows.Err(), rows.Close())
 }
 
 // execIn runs a statement that ends with a list of values after its other
@@ -288,7 +280,7 @@ func (d *DB) PurgeTokens(ctx context.Context, before time.Time, limit int) ([]to
 		}
 		ids, hashes = append(ids, id), append(hashes, token.Hash(hash))
 	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil || len(ids) == 0 {
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil || len(ids) == 0 && !d.others { // who may have spared an identity before
 		return nil, d.classify(err)
 	}
 	err = d.write(ctx, func(tx *Tx) error {
@@ -301,9 +293,7 @@ func (d *DB) PurgeTokens(ctx context.Context, before time.Time, limit int) ([]to
 		if len(ids) == limit {
 			return nil
 		}
-		clear(tx.identities)
-		_, err := tx.exec(`DELETE FROM token_identities WHERE digest NOT IN (SELECT identity FROM tokens)`)
-		return err
+		return tx.purgeShared(&tx.identities)
 	})
 	if err != nil {
 		return nil, err

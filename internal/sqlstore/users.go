@@ -30,14 +30,10 @@ func (d *DB) PutUser(ctx context.Context, u user.User, hash string) (created boo
 			return err
 		}
 		args := []any{u.Username, hash, string(roles), u.FullName, u.Email, string(metadata), flag(u.Enabled)}
-		created, err = changedOne(tx.exec(`
+		created, err = tx.put(`
 			INSERT INTO users (username, hash, roles, full_name, email, metadata, enabled)
 			VALUES ($1, $2, $3, $4, $5, $6, $7)
-			ON CONFLICT (username) DO NOTHING`, args...))
-		if err != nil || created {
-			return err
-		}
-		_, err = tx.exec(`
+			ON CONFLICT (username) DO NOTHING`, `
 			UPDATE users SET hash = $2, roles = $3, full_name = $4, email = $5, metadata = $6, enabled = $7
 			WHERE username = $1`, args...)
 		return err

@@ -4,11 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
-	"latchkey/internal/access"
 	"latchkey/internal/fault"
 )
 
@@ -18,7 +19,9 @@ import (
 //
 // The shared transaction has a context of its own: an engine that is
 // interrupted rolls back every neighbour's change as well. Each act is a
-// savepoint, so that one that fails takes nobody along.
+// savepoint, so that one that fails takes nobody along. Where others write to
+// the same store, a transaction may have to give way to theirs and is run again:
+// an act sets what it returns anew each time.
 type writer struct {
 	tx      Tx
 	dialect *dialect
@@ -48,11 +51,15 @@ const (
 	givenUp
 )
 
-func newWriter(k *conn, d *dialect, keys *keyTable) *writer {
+func newWriter(k conn, d *dialect, keys *keyTable) *writer {
 	w := &writer{
 		dialect: d,
-		tx:      Tx{conn: k, dialect: d, keys: keys, sets: make(map[access.Digest]bool), identities: make(map[access.Digest]bool)},
-		acts:    make(chan *act, maxBatch), done: make(chan struct{}),
+		tx: Tx{
+			conn: k, dialect: d, now: time.Now, keys: keys,
+			sets:       sharedRows{table: "role_sets", carried: " EXCEPT SELECT roles FROM api_keys EXCEPT SELECT limited_by FROM api_keys"},
+			identities: sharedRows{table: "token_identities", carried: " EXCEPT SELECT identity FROM tokens"},
+		},
+		acts: make(chan *act, maxBatch), done: make(chan struct{}),
 	}
 	go w.run() // ends with close, which waits for it
 	return w
@@ -67,8 +74,8 @@ func (w *writer) write(ctx context.Context, change func(*Tx) error) error {
 }
 
 // writeFirst is write for a change of which only the first statement can be
-// refused, by a fault: it needs no savepoint, which costs as much as its work. Any
-// other error of it ends the shared transaction.
+// refused, by a fault that no error of the engine has led to: it needs no savepoint,
+// which costs as much as its work. Any other error of it ends the shared transaction.
 func (w *writer) writeFirst(ctx context.Context, change func(*Tx) error) error {
 	return w.submit(ctx, &act{change: change, bare: true, done: make(chan struct{})})
 }
@@ -132,10 +139,15 @@ func (w *writer) commit(batch []*act) {
 	if len(live) == 0 {
 		return
 	}
-	if err := w.transact(live); err != nil {
-		if fault.KindOf(err) == fault.Unknown {
-			w.tx.keys.doubt()
-		}
+	err := w.transact(live)
+	for try := 0; fault.KindOf(err) == fault.Unavailable && (w.dialect.again(err) || errors.Is(err, errSpoilt)) && try < retries; try++ {
+		time.Sleep(rand.N(firstPause << try))
+		err = w.transact(live)
+	}
+	if fault.KindOf(err) == fault.Unknown {
+		w.tx.keys.doubt()
+	}
+	if err != nil {
 		for _, a := range live {
 			a.err = err // a verdict of its own rests on what its neighbours did, and that is void
 		}
@@ -152,16 +164,23 @@ func (w *writer) commit(batch []*act) {
 	}
 }
 
+// A transaction that gave way to another one, or to a failover, is run again, at
+// most so often; the pauses are chosen at random below bounds that double.
+const (
+	retries    = 6
+	firstPause = 20 * time.Millisecond
+)
+
 // transact returns what befell the whole transaction; what befell one act is
 // in the act.
 func (w *writer) transact(live []*act) error {
-	if _, err := w.tx.exec(w.dialect.begin); err != nil {
+	if err := w.tx.conn.begin(); err != nil {
 		return notDone(err)
 	}
 	failed := 0
 	for _, a := range live {
 		if err := w.attempt(a, len(live) == 1); err != nil {
-			w.rollback()
+			w.tx.conn.rollback()
 			return notDone(err)
 		}
 		if a.err != nil {
@@ -169,12 +188,12 @@ func (w *writer) transact(live []*act) error {
 		}
 	}
 	if failed == len(live) {
-		w.rollback()
+		w.tx.conn.rollback()
 		return nil
 	}
-	if _, err := w.tx.exec("COMMIT"); err != nil {
-		w.rollback()
-		if w.dialect.full(err) {
+	if err := w.tx.conn.commit(); err != nil {
+		w.tx.conn.rollback()
+		if w.dialect.undone(err) {
 			return notDone(err)
 		}
 		return fault.Wrap(err, fault.Unknown, "the store did not confirm the change")
@@ -187,8 +206,16 @@ func (w *writer) transact(live []*act) error {
 func (w *writer) attempt(a *act, alone bool) error {
 	if alone || a.bare {
 		a.err = a.run(&w.tx)
-		if alone || fault.KindOf(a.err) != fault.Internal {
+		switch {
+		case a.err == nil:
 			return nil
+		case w.dialect.again(a.err):
+			return a.err
+		case alone, fault.KindOf(a.err) != fault.Internal:
+			return nil
+		case w.dialect.others:
+			a.bare = false // the next time, it fails by itself
+			return errors.Join(errSpoilt, a.err)
 		}
 		return a.err
 	}
@@ -196,6 +223,9 @@ func (w *writer) attempt(a *act, alone bool) error {
 		return err
 	}
 	if a.err = a.run(&w.tx); a.err != nil {
+		if w.dialect.again(a.err) {
+			return a.err
+		}
 		if _, err := w.tx.exec("ROLLBACK TO act"); err != nil {
 			return errors.Join(a.err, err)
 		}
@@ -204,19 +234,18 @@ func (w *writer) attempt(a *act, alone bool) error {
 	return err
 }
 
+// errSpoilt says that a bare act has ended the transaction of its neighbours.
+var errSpoilt = errors.New("one change was refused without a savepoint")
+
 func (a *act) run(tx *Tx) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("a change panicked: %v", p)
 		}
 	}()
-	tx.current = a
+	tx.current, a.committed = a, nil // it may be the second time
 	return a.change(tx)
 }
-
-// rollback ends a transaction that failed. The engine may have ended it
-// already; either way nothing of it stays, so its error has nothing to tell.
-func (w *writer) rollback() { _, _ = w.tx.exec("ROLLBACK") }
 
 func notDone(err error) error {
 	return fault.Wrap(err, fault.Unavailable, "the store could not make the change")
@@ -235,15 +264,15 @@ func (w *writer) close() error {
 
 // Tx is the transaction that an act runs in. No context of a caller reaches its statements.
 type Tx struct {
-	conn    *conn
+	conn    conn
 	dialect *dialect
+	now     func() time.Time
 	current *act
 	keys    *keyTable
 
-	// What is known to be stored.
-	sets        map[access.Digest]bool // role sets
-	identities  map[access.Digest]bool // of tokens
-	tokenIssued bool
+	sets        sharedRows // role sets
+	identities  sharedRows // of tokens
+	tokenIssued bool       // that it is stored is known
 }
 
 // committed has f called once the current act is durable, before it or any
@@ -251,11 +280,13 @@ type Tx struct {
 func (tx *Tx) committed(f func()) { tx.current.committed = append(tx.current.committed, f) }
 
 // exec runs a statement whose text is a constant.
-func (tx *Tx) exec(query string, args ...any) (result, error) { return tx.conn.kept(query).exec(args) }
+func (tx *Tx) exec(query string, args ...any) (result, error) {
+	return tx.conn.exec(query, kept, args)
+}
 
 // execOnce runs a statement whose text was assembled for this one act.
 func (tx *Tx) execOnce(query string, args ...any) (result, error) {
-	return tx.conn.once(query).exec(args)
+	return tx.conn.exec(query, once, args)
 }
 
 // row runs a query of one row whose text is a constant. The caller scans it before the next statement.
@@ -263,12 +294,12 @@ func (tx *Tx) row(query string, args ...any) row { return first(tx.query(query, 
 
 // query runs a query whose text is a constant. The caller closes the rows before the next statement.
 func (tx *Tx) query(query string, args ...any) (*rows, error) {
-	return tx.conn.kept(query).query(context.Background(), args, func() {})
+	return read(context.Background(), tx.conn, query, kept, args, func() {})
 }
 
 // queryOnce runs a query whose text was assembled for this one act.
 func (tx *Tx) queryOnce(query string, args ...any) (*rows, error) {
-	return tx.conn.once(query).query(context.Background(), args, func() {})
+	return read(context.Background(), tx.conn, query, once, args, func() {})
 }
 
 type scanner interface{ Scan(dest ...any) error }

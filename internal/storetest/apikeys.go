@@ -25,6 +25,7 @@ var apiKeyRules = []rule{
 	{"a role set is shared and reads back", roleSets},
 	{"a selector ANDs its conditions", keySelectors},
 	{"a name prefix is literal and ends where the prefix ends", keyPrefixes},
+	{"any text is kept, found and ordered by its bytes", keyTexts},
 	{"many ids are chosen as well as few", keyManyIDs},
 	{"keys are listed oldest first, then by id", keyOrder},
 	{"active keys are neither invalidated nor expired", keyActive},
@@ -212,6 +213,36 @@ func keyPrefixes(t *testing.T, s Store) {
 			t.Errorf("prefix %q found %q; want %q", tt.prefix, found, tt.want)
 		}
 	}
+}
+
+func keyTexts(t *testing.T, s Store) {
+	made := 0
+	add := func(names ...string) {
+		t.Helper()
+		for _, n := range names {
+			k := key(fmt.Sprintf("k%02d", made), n, "r")
+			made++
+			k.Name = n
+			insert(t, s, k)
+			if got, err := s.APIKey(t.Context(), k.ID); err != nil || got.Name != n || got.Owner.Username != n {
+				t.Errorf("%q reads back as %q and %q, %v", n, got.Name, got.Owner.Username, err)
+			}
+		}
+		for _, n := range names {
+			got, err := s.APIKeys(t.Context(), apikey.Selector{Name: n}, time.Time{})
+			if err != nil || len(got) != 1 || got[0].Name != n {
+				t.Errorf("the name %q is that of %v, %v; want one key", n, ids(got), err)
+			}
+		}
+	}
+	add("\x00", "\x00\x00", "\x01", "\x01\x01", "\x02", "a", "a\x00", "a\x00b", "a\x01", "a\x01\x02", "ab", "é", "e\u0301", "\uFFFD")
+	for prefix, want := range map[string]int{"\x00": 2, "\x01": 2, "a": 6, "a\x00": 2, "a\x01": 2, "\uFFFD": 1} {
+		got, err := s.APIKeys(t.Context(), apikey.Selector{Name: prefix, Prefix: true}, time.Time{})
+		if err != nil || len(got) != want {
+			t.Errorf("%d names begin with %q, %v; want %d", len(got), prefix, err, want)
+		}
+	}
+	add("\xff\xfe", "a\xc3", "\x80") // what is no UTF-8 has no order
 }
 
 func keyManyIDs(t *testing.T, s Store) {

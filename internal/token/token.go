@@ -85,7 +85,8 @@ type Store interface {
 	// UseRefreshToken has judge decide about the token whose refresh half has the
 	// given hash, and does what it says, as one act: of two uses at once, the
 	// second is judged on what the first has left. It returns the token as it was
-	// judged, or fault.NotFound. judge must not wait for anything.
+	// judged, or fault.NotFound. judge must not wait for anything; what it last said
+	// counts: a store may have to begin again.
 	UseRefreshToken(ctx context.Context, refresh Hash, judge func(Record) Use, changed func([]Hash)) (Record, error)
 
 	// InvalidateTokens switches off the halves that sel chooses. A half is

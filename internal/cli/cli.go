@@ -102,6 +102,7 @@ func (t *terminal) root() *cli.Command {
 			return cli.ShowRootCommandHelp(c)
 		},
 	}
+	root.Commands = append(root.Commands, t.storeCommands(settings)...)
 	all := append(root.Commands, root)
 	for _, c := range root.Commands {
 		all = append(all, c.Commands...)

@@ -17,9 +17,11 @@ import (
 // Config is what a node runs with. [Load] makes one; every value in it has been
 // checked. It may be logged: secrets in it do not print.
 type Config struct {
-	Dir         string // the folder of latchkey.yml; it need not exist
-	File        string // the settings file that was read; "" if there is none
-	DataDir     string // path.data, as given: relative to the working directory
+	Dir     string // the folder of latchkey.yml; it need not exist
+	File    string // the settings file that was read; "" if there is none
+	DataDir string // path.data, as given: relative to the working directory
+	// StoreURL is the PostgreSQL database of the store, postgres://...; zero means the file in DataDir.
+	StoreURL    secret.Secret
 	ClusterName string
 	NodeName    string
 	// Version is the Elasticsearch release that clients are told they speak to, such as "9.5.1".

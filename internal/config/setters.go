@@ -65,6 +65,16 @@ var setLogFormat = scalar(func(c *Config, s string) error {
 	return err
 })
 
+// setStoreURL looks at the scheme alone: the rest is for those who connect. No
+// complaint shows it.
+var setStoreURL = scalar(func(c *Config, s string) error {
+	if !strings.HasPrefix(s, "postgres://") && !strings.HasPrefix(s, "postgresql://") {
+		return errors.New("is no URL of a PostgreSQL database; write postgres://USER:PASSWORD@HOST:5432/DATABASE?sslmode=verify-full")
+	}
+	c.StoreURL = secret.Of(s)
+	return nil
+})
+
 var setPorts = scalar(func(c *Config, s string) error {
 	first, last, isRange := strings.Cut(s, "-")
 	if !isRange {

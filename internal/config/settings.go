@@ -56,6 +56,7 @@ var sections = []section{
 		{"path.conf", "", "`config`, else `/etc/latchkey`, whichever exists", "folder",
 			"Where `latchkey.yml` lies; the file itself may be missing. The environment variables `LATCHKEY_PATH_CONF` and `ES_PATH_CONF` and the flag `--config` set it too.", setElsewhere},
 		{"path.data", "data", "", "folder", "Where everything is kept that must survive; a relative path begins at the working directory. It is made if it is missing, and serves one process at a time.", text(func(c *Config) *string { return &c.DataDir })},
+		{"latchkey.store.url", "", "the file `latchkey.db` in `path.data`", "URL, which may hold a secret", "The PostgreSQL database (13 or newer, encoding UTF8) in which everything is kept that nodes share: `postgres://USER:PASSWORD@HOST:5432/DATABASE?sslmode=verify-full`. What the URL leaves out is taken from the variables of PostgreSQL's own clients, such as `PGPASSFILE`. `latchkey copy` moves a store there.", setStoreURL},
 		{"cluster.name", "latchkey", "", "name without a colon", "Shown to clients.", name(func(c *Config) *string { return &c.ClusterName }, ":")},
 		{"node.name", "", "the name of the host", "name", "Shown to clients.", name(func(c *Config) *string { return &c.NodeName }, "")},
 		{"latchkey.version.number", DefaultVersion, "", "three numbers, from 7.14.0", "The Elasticsearch release that clients are told they speak to. Some switch features on and off by it.", setVersion},

@@ -28,9 +28,12 @@ import (
 	"latchkey/internal/serviceaccount"
 	"latchkey/internal/settings"
 	"latchkey/internal/sqlstore"
+	"latchkey/internal/sqlstore/pgtest"
 	"latchkey/internal/token"
 	"latchkey/internal/user"
 )
+
+func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
 
 // newServices returns the real rooms over a fresh store that closes with t. It
 // knows, beside elastic, whose password is elastic-password:
@@ -61,20 +64,12 @@ type house struct {
 	anonymous []string                       // roles
 	challenge bool                           // what they do not reach is 401
 	policies  []apikey.Policy
+	postgres  bool // the store is there
 }
 
 func newHouse(t testing.TB, firstKey bool, change ...func(*house)) *house {
 	t.Helper()
-	ctx := context.Background() // the context of t ends before its clean-ups
-	db, err := sqlstore.OpenSQLite(ctx, filepath.Join(t.TempDir(), "latchkey.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	ctx := context.Background()                // the context of t ends before its clean-ups
 	hasher, err := secret.NewHasher("bcrypt4") // the cheapest: these tests log in all the time
 	if err != nil {
 		t.Fatal(err)
@@ -85,6 +80,15 @@ func newHouse(t testing.TB, firstKey bool, change ...func(*house)) *house {
 	for _, f := range change {
 		f(h)
 	}
+	db, err := h.open(ctx, t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	users, err := user.New(user.Options{Store: db, Hasher: hasher, Now: time.Now, Anonymous: "_anonymous", AnonymousRoles: h.anonymous,
 		Bootstrap: secret.Of("elastic-password"), CacheTTL: time.Hour, CacheMax: 100})
 	if err != nil {
@@ -132,6 +136,14 @@ func newHouse(t testing.TB, firstKey bool, change ...func(*house)) *house {
 		OIDC: oidc.NewService(nil, tokens, slices.Clone[[]string]), PKI: pki.NewService(nil, tokens, slices.Clone[[]string]),
 		Leaks: leak.New(keys, tokens)}
 	return h
+}
+
+func (h *house) open(ctx context.Context, t testing.TB) (*sqlstore.DB, error) {
+	t.Helper()
+	if h.postgres {
+		return sqlstore.OpenPostgres(ctx, pgtest.URL(t))
+	}
+	return sqlstore.OpenSQLite(ctx, filepath.Join(t.TempDir(), "latchkey.db"))
 }
 
 func newServiceAccounts(t testing.TB, db *sqlstore.DB) *serviceaccount.Service {

@@ -53,7 +53,17 @@ import (
 // number or boolean. The member "...":"..." allows an object to have more
 // members than are named, and "..." at the end of an array allows more elements;
 // "any order" at its beginning means what it says.
-func TestWire(t *testing.T) {
+func TestWire(t *testing.T) { replayWire(t, false) }
+
+// TestWireOnPostgres replays them over the other engine.
+func TestWireOnPostgres(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the store's own tests are the quick ones")
+	}
+	replayWire(t, true)
+}
+
+func replayWire(t *testing.T, postgres bool) {
 	files, err := filepath.Glob("testdata/wire/*.txtar")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no fixtures: %v", err)
@@ -65,6 +75,7 @@ func TestWire(t *testing.T) {
 				t.Fatal(err)
 			}
 			house := newHouse(t, strings.HasPrefix(filepath.Base(f), "http_"), func(h *house) {
+				h.postgres = postgres
 				if strings.HasPrefix(filepath.Base(f), "anonymous_") {
 					h.anonymous = []string{"own", "tokens"}
 				}

@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"latchkey/internal/sqlstore/pgtest"
 )
 
 // rounds is how often the node is killed: 15 times, 3 with -short, or as LATCHKEY_CRASH_ROUNDS says.
@@ -70,21 +72,28 @@ type storedKey struct {
 }
 
 func TestWhatWasAcknowledgedSurvivesACrash(t *testing.T) {
+	t.Run("SQLite", func(t *testing.T) { survives(t, rounds(t)) })
+	t.Run("PostgreSQL", func(t *testing.T) {
+		survives(t, (rounds(t)+2)/3, "-E", "latchkey.store.url="+pgtest.URL(t)) // the engine is not the one that crashes
+	})
+}
+
+func survives(t *testing.T, rounds int, more ...string) {
 	dir := dataFolder(t)
 	h := &history{
 		owners: []string{"o0", "o1", "o2", "o3"},
 		wanted: map[string]bool{}, live: map[string]createdKey{}, dead: map[string]createdKey{}, ofOwner: map[string][]createdKey{},
 	}
-	p := node(t, dir)
+	p := node(t, dir, more...)
 	for _, o := range h.owners {
 		p.want(t, http.StatusOK, "PUT", "/_security/user/"+o, elastic, `{"password":"`+password+`","roles":["superuser"]}`, nil)
 	}
 	ended := 0
-	for round := range rounds(t) {
+	for round := range rounds {
 		victims := h.prepare(t, p, round)
 		seed := rand.Uint64()
 		h.storm(t, p, round, victims, rand.New(rand.NewPCG(seed, 0)))
-		p = node(t, dir)
+		p = node(t, dir, more...)
 		ended += h.verify(t, p, round)
 		if t.Failed() {
 			t.Fatalf("round %d, seed %d", round, seed)
@@ -95,7 +104,7 @@ func TestWhatWasAcknowledgedSurvivesACrash(t *testing.T) {
 		t.Error("nothing was acknowledged between the crashes, so nothing was shown")
 	}
 	p.stops(t)
-	p = node(t, dir)
+	p = node(t, dir, more...)
 	h.everyKey(t, p)
 	p.stops(t)
 }

@@ -68,7 +68,7 @@ const rolesFile = "roles.yml"
 
 // open builds the rooms. The caller holds the data folder.
 func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *rooms, err error) {
-	db, err := sqlstore.OpenSQLite(ctx, filepath.Join(cfg.DataDir, storeFile))
+	db, err := openStore(ctx, cfg, log)
 	if err != nil {
 		return nil, err
 	}
@@ -164,7 +164,7 @@ func Run(ctx context.Context, cfg *config.Config, out io.Writer, log *slog.Logge
 	if err != nil {
 		return err
 	}
-	nodeID, err := r.db.InitMeta(ctx, "node_id", newUUID())
+	id, err := nodeID(ctx, cfg, r.db)
 	if err != nil {
 		return err
 	}
@@ -194,7 +194,7 @@ func Run(ctx context.Context, cfg *config.Config, out io.Writer, log *slog.Logge
 	}
 	where := addresses(listeners)
 	api := httpapi.New(httpapi.Options{
-		ClusterName: cfg.ClusterName, ClusterUUID: uuid, NodeName: cfg.NodeName, NodeID: nodeID, Version: cfg.Version,
+		ClusterName: cfg.ClusterName, ClusterUUID: uuid, NodeName: cfg.NodeName, NodeID: id, Version: cfg.Version,
 		PublishAddress:   func() string { return publishAddress(cfg.HTTP, where) },
 		BoundAddresses:   func() []string { return where },
 		MaxContentLength: cfg.HTTP.MaxContent, MaxInitialLineLength: cfg.HTTP.MaxInitialLine, MaxHeaderSize: cfg.HTTP.MaxHeader,

@@ -40,9 +40,12 @@ func ResetPassword(ctx context.Context, cfg *config.Config, username, text strin
 }
 
 func setPasswordOfStopped(ctx context.Context, cfg *config.Config, username string, password user.Password, log *slog.Logger) (err error) {
-	if _, err := os.Stat(filepath.Join(cfg.DataDir, storeFile)); errors.Is(err, fs.ErrPermission) {
+	_, err = os.Stat(filepath.Join(cfg.DataDir, storeFile))
+	switch {
+	case !cfg.StoreURL.IsZero():
+	case errors.Is(err, fs.ErrPermission):
 		return err
-	} else if err != nil {
+	case err != nil:
 		return fmt.Errorf("there is no store in [%s] yet: start latchkey once, or name the folder as for serve, with --config or -E path.data=FOLDER", absolute(cfg.DataDir))
 	}
 	folder, err := hold(cfg.DataDir)

@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"latchkey/internal/sqlstore/pgtest"
 )
 
 // These tests run the binary that people run: its files, signals and exit
@@ -40,7 +42,7 @@ var build = sync.OnceValues(func() (string, error) {
 var built string // the folder of the binary, if it was built
 
 func TestMain(m *testing.M) {
-	code := m.Run()
+	code := pgtest.Main(m)
 	if built != "" {
 		if err := os.RemoveAll(built); err != nil {
 			fmt.Fprintln(os.Stderr, err)

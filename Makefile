@@ -3,12 +3,13 @@
 # make test    all that CI runs; as root on Debian it installs what it lacks beyond Go and make
 # make build   the static binary bin/latchkey
 # make bench   figures beside the limits of this machine
+# make profile takes the profile anew that the binary is optimized by (cmd/latchkey/default.pgo)
 
 GO ?= go
 TOOL = $(GO) tool -modfile=scripts/tools/go.mod
 SOURCES = find . -name node_modules -prune -o -name '*.go' -print
 
-.PHONY: build run check test prepare format vet staticcheck vulnerabilities race conformance bench
+.PHONY: build run check test prepare format vet staticcheck vulnerabilities race conformance bench profile
 .NOTPARALLEL:
 
 # The binary tells the revision that it was built from, where git knows it.
@@ -49,3 +50,10 @@ conformance: build
 # figures beside the limits of this machine; some minutes, and it wants to be alone
 bench:
 	cd bench && $(GO) run . $(ARGS)
+
+# under the loads that matter most; some minutes, and it wants to be alone
+profile:
+	@dir=$$(mktemp -d) && trap 'rm -r "$$dir"' EXIT && \
+	CGO_ENABLED=0 $(GO) build -trimpath -pgo=off -tags profile -o "$$dir/latchkey" ./cmd/latchkey && \
+	(cd bench && LATCHKEY_CPU_PROFILES="$$dir" $(GO) run . -binary "$$dir/latchkey" -only cached,uncached,create,bearer,refresh $(ARGS)) && \
+	$(GO) tool pprof -proto "$$dir"/*.pprof > cmd/latchkey/default.pgo

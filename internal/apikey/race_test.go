@@ -67,7 +67,7 @@ func newRacing(t *testing.T, cacheMax int) racing {
 		}
 	})
 	g := &gate{DB: db}
-	return racing{apikey.New(g, nil, role.New(db, time.Now), apikey.Options{
+	return racing{apikey.New(g, nil, role.New(db, time.Now, nil), apikey.Options{
 		Enabled: true, CacheTTL: time.Hour, CacheMax: cacheMax, DocumentTTL: time.Hour, Now: time.Now,
 	}), g}
 }
@@ -465,5 +465,39 @@ func TestAnUpdateNeverRevivesAKey(t *testing.T) {
 		r.want(t, "after its invalidation", k, "refused")
 		updaters.Wait()
 		r.want(t, "after the last update", k, "refused")
+	}
+}
+
+// While a secret is compared, which is slow, the lease lapses, another node ends the
+// key, this one applies that and has its lease again.
+func TestALeaseThatIsRenewedDuringASlowCheck(t *testing.T) {
+	base := newRacing(t, 10)
+	var during func() error
+	s := apikey.New(base.store, nil, role.New(base.store, time.Now, nil), apikey.Options{
+		Enabled: true, CacheTTL: time.Hour, CacheMax: 10, DocumentTTL: time.Hour, Now: time.Now,
+		Lease: func() error { return during() },
+	})
+	r := racing{s, base.store}
+	held := func() error { return nil }
+	during = held
+	k := r.create(t, somebody("u"))
+	if got := r.verdict(t, k); got != "accepted" {
+		t.Fatalf("a live key is %s", got)
+	}
+	during = func() error {
+		during = held
+		if _, err := base.store.InvalidateAPIKeys(t.Context(), apikey.Selector{IDs: []string{k.ID}}, false, time.Now(), func([]string) {}); err != nil {
+			t.Error(err)
+		}
+		s.Forget([]string{k.ID})
+		return nil
+	}
+	if got := r.verdict(t, k); got != "refused" {
+		t.Errorf("a key that was ended during the check is %s", got)
+	}
+	during = func() error { return fault.New(fault.Unavailable, "lapsed") }
+	other := r.create(t, somebody("u"))
+	if got := r.verdict(t, other); got != "again" {
+		t.Errorf("without a lease, a live key is %s", got)
 	}
 }

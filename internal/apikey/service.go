@@ -59,6 +59,7 @@ type Options struct {
 	Policies      []Policy      // all that apply to an owner count
 	Notice        time.Duration // how long before its expiry a key is said to expire soon
 	Now           func() time.Time
+	Lease         func() error // as of cache.Options
 }
 
 // Service is the API key domain. It owns the cache of loaded keys, because it
@@ -101,7 +102,7 @@ func New(store Store, users Users, roles Roles, o Options) *Service {
 	}
 	return &Service{
 		store: store, users: users, roles: roles, o: o, uses: newUses(),
-		keys:   cache.New[*loaded](cache.Options{Max: o.CacheMax, TTL: o.CacheTTL, Now: o.Now}),
+		keys:   cache.New[*loaded](cache.Options{Max: o.CacheMax, TTL: o.CacheTTL, Now: o.Now, Lease: o.Lease}),
 		sets:   cache.New[*roleSet](cache.Options{Max: maxRoleSets, TTL: documentTTL, Now: o.Now}),
 		rights: cache.New[access.Permissions](cache.Options{Max: maxRoleSets, TTL: documentTTL, Now: o.Now}),
 	}
@@ -161,12 +162,17 @@ func (s *Service) roleSet(ctx context.Context, digest Digest) (*roleSet, error) 
 // Ended has the keys of these ids, or all that are in memory if there are none,
 // looked up anew: somebody else has invalidated them.
 func (s *Service) Ended(ids []string) {
+	s.Forget(ids)
+	s.invalidated.Add(uint64(len(ids)))
+}
+
+// Forget is [Service.Ended] for what another node has done.
+func (s *Service) Forget(ids []string) {
 	if len(ids) == 0 {
 		s.keys.Flush()
 		return
 	}
 	s.keys.Kill(ids...)
-	s.invalidated.Add(uint64(len(ids)))
 }
 
 // ClearCache forgets what is held in memory of the given keys, or of all if

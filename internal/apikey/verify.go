@@ -90,7 +90,10 @@ func (s *Service) holder(ctx context.Context, id string, check func(*loaded) err
 		case k.expiresAt != 0 && s.o.Now().UnixMilli() >= k.expiresAt:
 			return nil, wrongCredentials("api key is expired")
 		}
-		if !e.Dead() { // last: a slow secret gives a revocation time to arrive
+		switch alive, err := s.keys.Trust(e); { // last: a slow secret gives a revocation time to arrive
+		case err != nil:
+			return nil, err
+		case alive:
 			return &k.caller, nil
 		}
 	}

@@ -65,9 +65,9 @@ const (
 	maxProblems     = 100    // that are told
 )
 
-// New returns a Service on store.
-func New(store Store, now func() time.Time) *Service {
-	return &Service{store: store, ready: cache.New[*access.Application](cache.Options{Max: cacheMax, TTL: cacheTTL, Now: now})}
+// New returns a Service on store; lease is as of cache.Options.
+func New(store Store, now func() time.Time, lease func() error) *Service {
+	return &Service{store: store, ready: cache.New[*access.Application](cache.Options{Max: cacheMax, TTL: cacheTTL, Now: now, Lease: lease})}
 }
 
 // Put creates or replaces privileges and says of each whether it is new. What is
@@ -215,6 +215,16 @@ func (s *Service) ClearCache(by *access.Caller, applications []string) error {
 	return nil
 }
 
+// Forget has the privileges of these applications, or all if there are none, looked up anew: another node
+// has changed them.
+func (s *Service) Forget(applications []string) {
+	if len(applications) == 0 {
+		s.ready.Flush()
+		return
+	}
+	s.ready.Kill(applications...)
+}
+
 // Ready returns what the named applications define, as checks need it. Very many
 // names are fault.Argument.
 func (s *Service) Ready(ctx context.Context, names []string) (map[string]*access.Application, error) {
@@ -226,8 +236,14 @@ func (s *Service) Ready(ctx context.Context, names []string) (map[string]*access
 		if len(ready) == maxApplications {
 			return nil, fault.New(fault.Argument, "privileges of at most %d applications can be checked at once", maxApplications)
 		}
-		e := s.ready.Get(name)
-		if e == nil || e.Dead() {
+		e, alive := s.ready.Get(name), false
+		if e != nil {
+			var err error
+			if alive, err = s.ready.Trust(e); err != nil {
+				return nil, err
+			}
+		}
+		if !alive {
 			var err error
 			// An entry that is dead on arrival was read after the request came, so it
 			// answers for this request.

@@ -62,7 +62,7 @@ func allowed(t testing.TB, s *application.Service, action string) bool {
 }
 
 func TestAPrivilegeChangeCountsForTheNextRequest(t *testing.T) {
-	s := application.New(open(t), time.Now)
+	s := application.New(open(t), time.Now, nil)
 	put := func(actions ...string) func() error {
 		return func() error {
 			_, err := s.Put(t.Context(), admin, []application.Privilege{privilege("app", "read", actions...), privilege("other", "read", "z:1")})
@@ -92,7 +92,7 @@ func TestAPrivilegeChangeCountsForTheNextRequest(t *testing.T) {
 
 // While others ask all the time, nobody sees what was before a change that was confirmed.
 func TestChangesAndChecksTogether(t *testing.T) {
-	s := application.New(open(t), time.Now)
+	s := application.New(open(t), time.Now, nil)
 	done := make(chan struct{})
 	var group sync.WaitGroup
 	for range 3 {
@@ -121,7 +121,7 @@ func TestChangesAndChecksTogether(t *testing.T) {
 }
 
 func TestRightsToPrivileges(t *testing.T) {
-	s := application.New(open(t), time.Now)
+	s := application.New(open(t), time.Now, nil)
 	list := []application.Privilege{privilege("app", "read", "x:*")}
 	acts := map[string]func(*access.Caller) error{
 		"put": func(by *access.Caller) error { _, err := s.Put(t.Context(), by, list); return err },
@@ -146,7 +146,7 @@ func TestRightsToPrivileges(t *testing.T) {
 }
 
 func TestHostilePrivileges(t *testing.T) {
-	s := application.New(open(t), time.Now)
+	s := application.New(open(t), time.Now, nil)
 	many := make([]application.Privilege, 10_001)
 	actions := make([]string, 10_001)
 	for i := range many {
@@ -183,7 +183,7 @@ func TestHostilePrivileges(t *testing.T) {
 func TestAnUnknownOutcomeIsLookedUp(t *testing.T) {
 	db := open(t)
 	broken := &unsure{Store: db}
-	s := application.New(broken, time.Now)
+	s := application.New(broken, time.Now, nil)
 	if _, err := s.Put(t.Context(), admin, []application.Privilege{privilege("app", "read", "x:*")}); err != nil || !allowed(t, s, "x:1") {
 		t.Fatal(err)
 	}

@@ -2,7 +2,7 @@
 // revocation needs (design: section 4 of the revocation barrier): what was
 // killed is never handed out as live again, whatever loads were in flight.
 //
-// Who accepts a credential on the strength of an entry reads [Entry.Dead] last,
+// Who accepts a credential on the strength of an entry asks [Cache.Trust] last,
 // after every slow check; an entry that died meanwhile is looked up again.
 package cache
 
@@ -33,6 +33,10 @@ type Options struct {
 	Max int              // entries; 0 or less keeps nothing
 	TTL time.Duration    // how long an entry is kept after its last use; it bounds memory, not revocation. 0 or less keeps nothing
 	Now func() time.Time // the clock of TTL
+
+	// Lease fails while this node may not trust its memory, since it does not hear
+	// what other nodes revoke. nil never fails.
+	Lease func() error
 }
 
 // Cache holds values by key. It is safe for concurrent use.
@@ -45,6 +49,7 @@ type Cache[V any] struct {
 	applied atomic.Uint64                   // the last kill that every shard knows
 	next    atomic.Uint64                   // the last kill that has begun
 	gen     atomic.Uint64                   // bumped by every flush
+	lease   func() error                    // may be nil
 	seed    maphash.Seed
 	shards  [64]shard
 	// Last, and so apart from what every reader looks at.
@@ -65,7 +70,7 @@ const maxTombs = 1024
 
 // New returns an empty cache.
 func New[V any](o Options) *Cache[V] {
-	c := &Cache[V]{seed: maphash.MakeSeed()}
+	c := &Cache[V]{seed: maphash.MakeSeed(), lease: o.Lease}
 	if o.Max <= 0 || o.TTL <= 0 {
 		return c
 	}
@@ -85,6 +90,18 @@ type clock struct{ now func() time.Time }
 
 func (c clock) NowNano() int64                    { return c.now().UnixNano() }
 func (clock) Tick(time.Duration) <-chan time.Time { return nil }
+
+// Trust reports whether an entry is alive; the error of the lease if nobody can
+// tell. The lease comes first: one that was renewed during a slow check is the
+// promise that by now whatever had to die is dead.
+func (c *Cache[V]) Trust(e *Entry[V]) (alive bool, err error) {
+	if c.lease != nil {
+		if err := c.lease(); err != nil {
+			return false, err
+		}
+	}
+	return !e.Dead(), nil
+}
 
 // Get returns the entry of key, or nil.
 func (c *Cache[V]) Get(key string) *Entry[V] {

@@ -182,3 +182,37 @@ func TestKeysAreCopied(t *testing.T) {
 		}
 	}
 }
+
+// A lease that is renewed while a secret is compared, slowly, promises that what had
+// to die is dead: so the entry is looked at after the lease, not before.
+func TestTrust(t *testing.T) {
+	lapsed := errors.New("lapsed")
+	for _, tt := range []struct {
+		name  string
+		lease func(c *Cache[string]) error // nil: there is none
+		alive bool
+		err   error
+	}{
+		{"without a lease", nil, true, nil},
+		{"held", func(*Cache[string]) error { return nil }, true, nil},
+		{"lapsed", func(*Cache[string]) error { return lapsed }, false, lapsed},
+		{"renewed at the last moment, after a kill", func(c *Cache[string]) error { c.Kill("k"); return nil }, false, nil},
+		{"renewed at the last moment, after a flush", func(c *Cache[string]) error { c.Flush(); return nil }, false, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var c *Cache[string]
+			o := Options{Max: 10, TTL: time.Hour, Now: time.Now}
+			if tt.lease != nil {
+				o.Lease = func() error { return tt.lease(c) }
+			}
+			c = New[string](o)
+			e, err := c.Fill(t.Context(), "k", value("v"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if alive, err := c.Trust(e); alive != tt.alive || !errors.Is(err, tt.err) {
+				t.Errorf("it is alive: %t (%v), want %t (%v)", alive, err, tt.alive, tt.err)
+			}
+		})
+	}
+}

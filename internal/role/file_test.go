@@ -15,7 +15,7 @@ import (
 // Roles of the file come before stored ones, and a change of the file counts for
 // lists of names that were asked for before.
 func TestRolesOfTheFile(t *testing.T) {
-	s := role.New(open(t), time.Now)
+	s := role.New(open(t), time.Now, nil)
 	path := filepath.Join(t.TempDir(), "roles.yml")
 	s.UseFile(path)
 	put(t, s, "both", `{"cluster":["monitor"]}`)

@@ -77,9 +77,9 @@ const cacheTTL = time.Hour
 // cacheMax counts roles, and lists of roles. The original keeps as many.
 const cacheMax = 10_000
 
-// New returns a Service on store.
-func New(store Store, now func() time.Time) *Service {
-	o := cache.Options{Max: cacheMax, TTL: cacheTTL, Now: now}
+// New returns a Service on store; lease is as of cache.Options.
+func New(store Store, now func() time.Time, lease func() error) *Service {
+	o := cache.Options{Max: cacheMax, TTL: cacheTTL, Now: now, Lease: lease}
 	return &Service{store: store, named: cache.New[named](o), united: cache.New[united](o)}
 }
 
@@ -186,6 +186,16 @@ func (s *Service) ClearCache(_ context.Context, by *access.Caller, names []strin
 	return nil
 }
 
+// Forget has the roles of these names, or all if there are none, looked up anew: another node
+// has changed them.
+func (s *Service) Forget(names []string) {
+	if len(names) == 0 {
+		s.named.Flush()
+		return
+	}
+	s.named.Kill(names...)
+}
+
 // Permissions returns what the named roles allow together. Names without a
 // role allow nothing and are remembered for refusals. Where superuser is among
 // the names, it is the only one that counts.
@@ -215,9 +225,15 @@ func (s *Service) together(ctx context.Context, names []string) (united, error) 
 		return s.unite(ctx, names)
 	}
 	e := s.united.Get(key)
-	if e != nil && !e.Value.current() {
-		s.united.Kill(key)
-		e = nil
+	if e != nil {
+		current, err := s.current(e.Value)
+		if err != nil {
+			return united{}, err
+		}
+		if !current {
+			s.united.Kill(key)
+			e = nil
+		}
 	}
 	if e == nil {
 		var err error
@@ -225,7 +241,10 @@ func (s *Service) together(ctx context.Context, names []string) (united, error) 
 			return united{}, err
 		}
 	}
-	if e.Value.current() {
+	switch current, err := s.current(e.Value); {
+	case err != nil:
+		return united{}, err
+	case current:
 		return e.Value, nil
 	}
 	// A role changes at this moment. What is read now was read after the
@@ -233,8 +252,14 @@ func (s *Service) together(ctx context.Context, names []string) (united, error) 
 	return s.unite(ctx, names)
 }
 
-func (u united) current() bool {
-	return !slices.ContainsFunc(u.of, func(e *cache.Entry[named]) bool { return e.Dead() })
+// current reports whether none of the roles has changed since they were united.
+func (s *Service) current(u united) (bool, error) {
+	for _, e := range u.of {
+		if alive, err := s.named.Trust(e); !alive {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 func (s *Service) unite(ctx context.Context, names []string) (united, error) {

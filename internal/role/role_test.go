@@ -78,7 +78,7 @@ func holds(t testing.TB, s *role.Service, names []string, privilege string) bool
 // A subject's permissions are read once before each change, so that there is
 // something to evict.
 func TestARoleChangeCountsForTheNextRequest(t *testing.T) {
-	s := role.New(open(t), time.Now)
+	s := role.New(open(t), time.Now, nil)
 	steps := []struct {
 		name   string
 		change func() error
@@ -141,7 +141,7 @@ func (h *hooked) PutRole(ctx context.Context, name string, d access.Descriptor) 
 
 func TestARoleThatWasReadBeforeItsChangeIsNotKept(t *testing.T) {
 	h := &hooked{Store: open(t)}
-	s := role.New(h, time.Now)
+	s := role.New(h, time.Now, nil)
 	put(t, s, "r", `{"cluster":["monitor"]}`)
 	h.afterRead = func() {
 		h.afterRead = nil
@@ -155,7 +155,7 @@ func TestARoleThatWasReadBeforeItsChangeIsNotKept(t *testing.T) {
 
 func TestAChangeOfUnknownOutcomeIsAssumed(t *testing.T) {
 	h := &hooked{Store: open(t)}
-	s := role.New(h, time.Now)
+	s := role.New(h, time.Now, nil)
 	put(t, s, "r", `{"cluster":["monitor"]}`)
 	holds(t, s, []string{"r"}, "monitor")
 	h.afterPut = fault.New(fault.Unknown, "the answer was lost")
@@ -169,7 +169,7 @@ func TestAChangeOfUnknownOutcomeIsAssumed(t *testing.T) {
 
 func TestPermissionsThatWereResolvedBeforeReadNothing(t *testing.T) {
 	h := &hooked{Store: open(t)}
-	s := role.New(h, time.Now)
+	s := role.New(h, time.Now, nil)
 	put(t, s, "r", `{}`)
 	holds(t, s, []string{"r", "missing"}, "monitor")
 	before := h.reads
@@ -182,7 +182,7 @@ func TestPermissionsThatWereResolvedBeforeReadNothing(t *testing.T) {
 }
 
 func TestPermissionsNameTheirRoles(t *testing.T) {
-	s := role.New(open(t), time.Now)
+	s := role.New(open(t), time.Now, nil)
 	put(t, s, "b", `{"run_as":["x"]}`)
 	put(t, s, "a", `{}`)
 	tests := []struct {
@@ -254,7 +254,7 @@ func TestPut(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			s := role.New(open(t), time.Now)
+			s := role.New(open(t), time.Now, nil)
 			_, err := s.Put(t.Context(), tt.by, tt.role, descriptor(t, tt.body))
 			if fault.KindOf(err) != tt.kind || err == nil || !strings.Contains(err.Error(), tt.reason) {
 				t.Errorf("Put = %v; want kind %v with %q", err, tt.kind, tt.reason)
@@ -262,7 +262,7 @@ func TestPut(t *testing.T) {
 		})
 	}
 	t.Run("ID-43 a put says whether the role is new", func(t *testing.T) {
-		s := role.New(open(t), time.Now)
+		s := role.New(open(t), time.Now, nil)
 		for _, want := range []bool{true, false} {
 			if created, err := s.Put(t.Context(), admin, "r", descriptor(t, `{}`)); err != nil || created != want {
 				t.Errorf("Put = %v, %v; want %v", created, err, want)
@@ -272,7 +272,7 @@ func TestPut(t *testing.T) {
 }
 
 func TestGetAndDelete(t *testing.T) {
-	s := role.New(open(t), time.Now)
+	s := role.New(open(t), time.Now, nil)
 	put(t, s, "r", `{"cluster":["monitor"]}`)
 	all, err := s.Get(t.Context(), admin, nil)
 	if err != nil || len(all) != len(access.ReservedNames())+1 {
@@ -308,7 +308,7 @@ func TestGetAndDelete(t *testing.T) {
 // What a mapping or a directory names may hold a NUL. It is one role that does not
 // exist, whoever was resolved before.
 func TestANULPartsNoNames(t *testing.T) {
-	s := role.New(open(t), time.Now)
+	s := role.New(open(t), time.Now, nil)
 	put(t, s, "ops", `{"cluster":["all"]}`)
 	if !holds(t, s, []string{"x", "ops"}, "all") {
 		t.Error("ops does not hold all")
@@ -322,7 +322,7 @@ func TestANULPartsNoNames(t *testing.T) {
 }
 
 func TestVeryManyNames(t *testing.T) {
-	s := role.New(open(t), time.Now)
+	s := role.New(open(t), time.Now, nil)
 	put(t, s, "ops", `{"cluster":["all"]}`)
 	names := []string{"ops"}
 	for i := range 3000 {

@@ -39,10 +39,10 @@ const all = "all"
 // cacheTTL bounds memory alone: every write drops the entry before the answer.
 const cacheTTL = time.Hour
 
-// New returns a Service on store. What is wrong with a mapping when it is
+// New returns a Service on store; lease is as of cache.Options. What is wrong with a mapping when it is
 // evaluated goes to log.
-func New(store Store, now func() time.Time, log *slog.Logger) *Service {
-	return &Service{store: store, log: log, enabled: cache.New[[]Mapping](cache.Options{Max: 16, TTL: cacheTTL, Now: now})}
+func New(store Store, now func() time.Time, lease func() error, log *slog.Logger) *Service {
+	return &Service{store: store, log: log, enabled: cache.New[[]Mapping](cache.Options{Max: 16, TTL: cacheTTL, Now: now, Lease: lease})}
 }
 
 // Put creates or replaces a mapping and reports whether it is new. What is wrong
@@ -60,6 +60,9 @@ func (s *Service) Put(ctx context.Context, by *access.Caller, m Mapping) (create
 	}
 	return created, err
 }
+
+// Forget has all mappings looked up anew: another node has changed some.
+func (s *Service) Forget([]string) { s.enabled.Flush() }
 
 // Get returns the named mappings that exist, or all if names is empty, in order
 // of their names.
@@ -98,7 +101,10 @@ func (s *Service) Roles(ctx context.Context, u User) ([]string, error) {
 		}
 	}
 	roles := s.rolesOf(ctx, e.Value, m)
-	if !e.Dead() { // read last
+	switch alive, err := s.enabled.Trust(e); { // last
+	case err != nil:
+		return nil, err
+	case alive:
 		return roles, nil
 	}
 	// A mapping changes at this moment. What is read now was read after the

@@ -63,7 +63,7 @@ const everybody = `{"field":{"username":"*"}}`
 
 // Each step warms what is in memory before the next one changes it.
 func TestChangesCountAtOnce(t *testing.T) {
-	s := rolemapping.New(open(t), time.Now, silent())
+	s := rolemapping.New(open(t), time.Now, nil, silent())
 	ctx := t.Context()
 	put := func(name, text string) func() error {
 		return func() error { _, err := s.Put(ctx, security, body(t, name, text)); return err }
@@ -96,7 +96,7 @@ func TestChangesCountAtOnce(t *testing.T) {
 // A template that cannot be evaluated for somebody gives them nothing, and does not keep them out.
 func TestATemplateThatFails(t *testing.T) {
 	var log bytes.Buffer
-	s := rolemapping.New(open(t), time.Now, slog.New(slog.NewTextHandler(&log, nil)))
+	s := rolemapping.New(open(t), time.Now, nil, slog.New(slog.NewTextHandler(&log, nil)))
 	for name, text := range map[string]string{
 		"bad":  `{"enabled":true,"role_templates":[{"template":{"source":"{{username}}"},"format":"json"}],"rules":` + everybody + `}`,
 		"good": `{"enabled":true,"roles":["r"],"rules":` + everybody + `}`,
@@ -115,7 +115,7 @@ func TestATemplateThatFails(t *testing.T) {
 
 // ID-89: both lists, or none; and who may do what.
 func TestPutIsRefused(t *testing.T) {
-	s := rolemapping.New(open(t), time.Now, silent())
+	s := rolemapping.New(open(t), time.Now, nil, silent())
 	const rest = `"enabled":true,"rules":{"all":[]}}`
 	for _, tt := range []struct {
 		name, body string
@@ -163,7 +163,7 @@ func (l *lost) DeleteRoleMapping(ctx context.Context, name string, _ func()) (bo
 }
 
 func TestALostAnswerCounts(t *testing.T) {
-	s := rolemapping.New(&lost{open(t), fault.New(fault.Unknown, "lost")}, time.Now, silent())
+	s := rolemapping.New(&lost{open(t), fault.New(fault.Unknown, "lost")}, time.Now, nil, silent())
 	want := func(roles ...string) {
 		t.Helper()
 		if got, err := s.Roles(t.Context(), jo); err != nil || !slices.Equal(got, roles) {
@@ -183,7 +183,7 @@ func TestALostAnswerCounts(t *testing.T) {
 
 // Whoever has the answer to a change never sees what was before it, whoever reads at the same time.
 func TestRolesWhileMappingsChange(t *testing.T) {
-	s := rolemapping.New(open(t), time.Now, silent())
+	s := rolemapping.New(open(t), time.Now, nil, silent())
 	ctx, stop := context.WithCancel(t.Context())
 	var readers sync.WaitGroup
 	for range 4 {

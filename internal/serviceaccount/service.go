@@ -20,6 +20,7 @@ type Options struct {
 	CacheTTL time.Duration  // of a token, after its last use; 0 keeps nothing
 	CacheMax int            // tokens
 	Now      func() time.Time
+	Lease    func() error // as of cache.Options
 }
 
 // Service knows the service accounts and their tokens. It owns the cache of
@@ -38,7 +39,7 @@ type Service struct {
 func New(store Store, o Options) *Service {
 	return &Service{
 		store: store, o: o, file: file{path: o.File, seen: missing},
-		tokens: cache.New[*loaded](cache.Options{Max: o.CacheMax, TTL: o.CacheTTL, Now: o.Now}),
+		tokens: cache.New[*loaded](cache.Options{Max: o.CacheMax, TTL: o.CacheTTL, Now: o.Now, Lease: o.Lease}),
 	}
 }
 
@@ -106,6 +107,16 @@ func (s *Service) Delete(ctx context.Context, by *access.Caller, account, name s
 		kill() // the commit may have reached the disk; assume that it did
 	}
 	return found, err
+}
+
+// Forget has the tokens of these names, account/name, or all if there are none, looked up anew: another node
+// has changed them.
+func (s *Service) Forget(names []string) {
+	if len(names) == 0 {
+		s.tokens.Flush()
+		return
+	}
+	s.tokens.Kill(names...)
 }
 
 // Credentials are the names of an account's tokens, sorted.

@@ -54,7 +54,10 @@ func (s *Service) verify(ctx context.Context, c credential) (*access.Caller, err
 		case !ok:
 			return nil, c.refused()
 		}
-		if !e.Dead() { // last: a slow secret gives a deletion time to arrive
+		switch alive, err := s.tokens.Trust(e); { // last: a slow secret gives a deletion time to arrive
+		case err != nil:
+			return nil, err
+		case alive:
 			return &e.Value.caller, nil
 		}
 	}

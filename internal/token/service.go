@@ -56,6 +56,7 @@ type Options struct {
 	CacheTTL      time.Duration // of a verified token, after its last use; it bounds memory. 0 keeps nothing
 	CacheMax      int           // tokens
 	Now           func() time.Time
+	Lease         func() error // as of cache.Options
 	Log           *slog.Logger // for the reuse of refresh tokens
 }
 
@@ -101,7 +102,7 @@ const maxHolders = 10_000
 func New(store Store, users Users, tickets Tickets, roles Roles, keys APIKeys, o Options) *Service {
 	return &Service{
 		store: store, users: users, tickets: tickets, roles: roles, keys: keys, o: o,
-		tokens:  cache.New[*loaded](cache.Options{Max: o.CacheMax, TTL: o.CacheTTL, Now: o.Now}),
+		tokens:  cache.New[*loaded](cache.Options{Max: o.CacheMax, TTL: o.CacheTTL, Now: o.Now, Lease: o.Lease}),
 		holders: cache.New[*holder](cache.Options{Max: maxHolders, TTL: o.CacheTTL, Now: o.Now}),
 	}
 }
@@ -152,6 +153,15 @@ func (s *Service) Ended(hashes []Hash) {
 	}
 	s.kill(hashes)
 	s.invalidated.Add(uint64(len(hashes)))
+}
+
+// Forget is [Service.Ended] for what another node has done; hashes are bytes here.
+func (s *Service) Forget(hashes []string) {
+	if len(hashes) == 0 {
+		s.tokens.Flush()
+		return
+	}
+	s.tokens.Kill(hashes...)
 }
 
 // uncertain clears the cache if a failed write may have happened all the same,

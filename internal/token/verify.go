@@ -41,7 +41,10 @@ func (s *Service) Verify(ctx context.Context, text string) (*access.Caller, erro
 		if err != nil {
 			return nil, err
 		}
-		if !e.Dead() { // last: what its roles are may have to be read, which gives a revocation time to arrive
+		switch alive, err := s.tokens.Trust(e); { // last: what its roles are may have to be read, which gives a revocation time to arrive
+		case err != nil:
+			return nil, err
+		case alive:
 			return c, nil
 		}
 	}

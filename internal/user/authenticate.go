@@ -79,7 +79,10 @@ func (s *Service) authenticate(ctx context.Context, username, password string) (
 			digest := secret.NewDigest(password)
 			a.good.Store(&digest)
 		}
-		if !e.Dead() { // read last: what changed during the checks above is checked again
+		switch alive, err := s.cache.Trust(e); { // last: what changed during the checks above is checked again
+		case err != nil:
+			return access.Subject{}, err
+		case alive:
 			return a.subject, nil
 		}
 	}
@@ -101,7 +104,10 @@ func (s *Service) Lookup(ctx context.Context, username string) (access.Subject, 
 		if !e.Value.enabled {
 			return access.Subject{}, wrong(username)
 		}
-		if !e.Dead() {
+		switch alive, err := s.cache.Trust(e); {
+		case err != nil:
+			return access.Subject{}, err
+		case alive:
 			return e.Value.subject, nil
 		}
 	}

@@ -70,11 +70,17 @@ func (l link) Lookup(ctx context.Context, username string) (access.Subject, erro
 
 // Forget implements realm.Cacher.
 func (l link) Forget(usernames []string) {
+	l.s.Forget(usernames)
+}
+
+// Forget has the users of these names, or all if there are none, looked up anew: another node
+// has changed them.
+func (s *Service) Forget(usernames []string) {
 	if len(usernames) == 0 {
-		l.s.cache.Flush()
+		s.cache.Flush()
 		return
 	}
-	l.s.cache.Kill(usernames...)
+	s.cache.Kill(usernames...)
 }
 
 // Directory finds users of all realms by their names.

@@ -32,6 +32,7 @@ type Options struct {
 	Store  Store
 	Hasher *secret.Hasher // for new passwords
 	Now    func() time.Time
+	Lease  func() error // as of cache.Options
 
 	// Bootstrap is the password of elastic until one was set through the API
 	// (bootstrap.password, ELASTIC_PASSWORD); it is never stored.
@@ -115,7 +116,7 @@ func New(o Options) (*Service, error) {
 		store: o.Store, hasher: o.Hasher, reservedOff: o.ReservedDisabled,
 		native:    access.Realm{Name: cmp.Or(o.RealmName, "default_native"), Type: nativeType},
 		nativeOff: o.NativeDisabled, lookupOnly: o.LookupOnly,
-		cache: cache.New[*account](cache.Options{Max: o.CacheMax, TTL: o.CacheTTL, Now: o.Now}),
+		cache: cache.New[*account](cache.Options{Max: o.CacheMax, TTL: o.CacheTTL, Now: o.Now, Lease: o.Lease}),
 	}
 	if len(o.AnonymousRoles) > 0 {
 		s.anonymous = User{Username: o.Anonymous, Roles: o.AnonymousRoles, Metadata: json.RawMessage(`{"_reserved":true}`), Enabled: true}

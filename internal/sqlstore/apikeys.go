@@ -79,7 +79,7 @@ func scanKey(row scanner) (apikey.Key, error) {
 
 // APIKey implements apikey.Store.
 func (d *DB) APIKey(ctx context.Context, id string) (apikey.Key, error) {
-	k, err := scanKey(d.row(ctx, selectKeys+` WHERE id = $1`, id))
+	k, err := scanKey(d.load(ctx, selectKeys+` WHERE id = $1`, id))
 	if errors.Is(err, sql.ErrNoRows) {
 		return apikey.Key{}, fault.New(fault.NotFound, "api key [%s] not found", id)
 	}
@@ -174,6 +174,7 @@ func (d *DB) InvalidateAPIKeys(ctx context.Context, sel apikey.Selector, restOnl
 			found.Before = append(found.Before, without(live, found.IDs)...)
 			found.NotReached = without(found.NotReached, found.Before)
 		}
+		tx.ended(EndedAPIKeys, found.IDs...)
 		tx.committed(func() { changed(found.IDs) })
 		return nil
 	})
@@ -306,6 +307,7 @@ func (d *DB) UpdateAPIKeys(ctx context.Context, sel apikey.Selector, sets []apik
 				time.Sleep(invalidationPause)
 			}
 		}
+		tx.ended(EndedAPIKeys, ids...)
 		if len(ids) == 0 {
 			return nil
 		}

@@ -13,8 +13,9 @@ var _ application.Store = (*DB)(nil)
 
 // PutApplicationPrivileges implements application.Store.
 func (d *DB) PutApplicationPrivileges(ctx context.Context, list []application.Privilege, changed func()) (created []bool, err error) {
-	actions := make([]string, len(list))
+	actions, about := make([]string, len(list)), make([]string, len(list))
 	for i, p := range list {
+		about[i] = p.Application
 		text, err := json.Marshal(p.Actions)
 		if err != nil {
 			return nil, fmt.Errorf("keep the actions of the privilege %s: %w", p.Name, err)
@@ -23,6 +24,7 @@ func (d *DB) PutApplicationPrivileges(ctx context.Context, list []application.Pr
 	}
 	err = d.write(ctx, func(tx *Tx) error {
 		created = make([]bool, len(list))
+		tx.ended(EndedApplicationPrivileges, about...)
 		for i, p := range list {
 			var err error
 			created[i], err = tx.put(`
@@ -56,9 +58,9 @@ func (d *DB) Applications(ctx context.Context) ([]string, error) {
 
 // ApplicationPrivileges implements application.Store.
 func (d *DB) ApplicationPrivileges(ctx context.Context, name string) ([]application.Privilege, error) {
-	rows, err := d.query(ctx, `SELECT name, actions, metadata FROM application_privileges WHERE application = $1 ORDER BY name`, name)
+	rows, err := d.readRecent(ctx, `SELECT name, actions, metadata FROM application_privileges WHERE application = $1 ORDER BY name`, kept, []any{name})
 	if err != nil {
-		return nil, err
+		return nil, d.classify(err)
 	}
 	var list []application.Privilege
 	for rows.Next() {
@@ -80,6 +82,7 @@ func (d *DB) ApplicationPrivileges(ctx context.Context, name string) ([]applicat
 func (d *DB) DeleteApplicationPrivileges(ctx context.Context, name string, privileges []string, changed func()) (found []bool, err error) {
 	err = d.write(ctx, func(tx *Tx) error {
 		found = make([]bool, len(privileges))
+		tx.ended(EndedApplicationPrivileges, name)
 		some := false
 		for i, p := range privileges {
 			var err error

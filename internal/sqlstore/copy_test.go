@@ -200,7 +200,7 @@ func TestBothEnginesHaveTheSameSchema(t *testing.T) {
 	var got []string
 	rows, err := base.queryOnce(t.Context(), `
 		SELECT CAST(table_name || ' ' || column_name || ' ' || data_type AS text) FROM information_schema.columns
-		WHERE table_schema = current_schema() AND table_name NOT LIKE 'goose%' AND table_name <> 'token_locks' AND column_name <> 'touched_at'
+		WHERE table_schema = current_schema() AND table_name NOT LIKE 'goose%' AND table_name <> 'token_locks' AND table_name NOT LIKE 'lk%' AND column_name <> 'touched_at'
 			AND NOT (table_name = 'tokens' AND column_name = 'id')`)
 	if err == nil {
 		err = scanTexts(rows, &got)

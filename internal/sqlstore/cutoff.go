@@ -9,7 +9,23 @@ import (
 )
 
 // CutOffUser implements user.Store.
-func (d *DB) CutOffUser(ctx context.Context, c user.CutOff) (found bool, done user.Revoked, err error) {
+func (d *DB) CutOffUser(ctx context.Context, c user.CutOff) (bool, user.Revoked, error) {
+	found, done, err := d.cutOff(ctx, c)
+	if err != nil || d.fleet == nil || !found && !c.Delete {
+		return found, done, err
+	}
+	// Another node may have made a credential of the user since the act has looked for them. Now that the act has
+	// passed the barrier, no node hands out any more.
+	_, late, err := d.cutOff(ctx, c)
+	if err != nil {
+		return false, user.Revoked{}, err
+	}
+	done.APIKeys += late.APIKeys
+	done.Tokens += late.Tokens
+	return found, done, nil
+}
+
+func (d *DB) cutOff(ctx context.Context, c user.CutOff) (found bool, done user.Revoked, err error) {
 	var keys []string
 	err = d.write(ctx, func(tx *Tx) (err error) {
 		found, done, keys = false, user.Revoked{}, nil
@@ -24,6 +40,7 @@ func (d *DB) CutOffUser(ctx context.Context, c user.CutOff) (found bool, done us
 		if err != nil || !found && !c.Delete {
 			return err
 		}
+		tx.ended(EndedUsers, c.Username)
 		if c.Changed != nil {
 			tx.committed(c.Changed)
 		}
@@ -43,6 +60,7 @@ func (d *DB) CutOffUser(ctx context.Context, c user.CutOff) (found bool, done us
 			done.APIKeys = len(keys)
 		}
 		if len(keys) > 0 {
+			tx.ended(EndedAPIKeys, keys...)
 			tx.committed(func() { c.Ended.Keys(keys) })
 		}
 		if !c.Tokens {

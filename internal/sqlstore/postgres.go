@@ -35,7 +35,13 @@ func OpenPostgres(ctx context.Context, url string) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newDB(postgresDialect, r, newPGWriter(&config.Config)), nil
+	nodes, err := newFleetStore(&config.Config)
+	if err != nil {
+		return nil, errors.Join(err, r.close())
+	}
+	db := newDB(postgresDialect, r, newPGWriter(&config.Config))
+	db.nodes = nodes
+	return db, nil
 }
 
 // MigratePostgres brings the schema of the database at url up to date.

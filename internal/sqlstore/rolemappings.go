@@ -34,6 +34,7 @@ func (d *DB) PutRoleMapping(ctx context.Context, m rolemapping.Mapping, changed 
 	}
 	args := []any{m.Name, flag(m.Enabled), string(roles), string(templates), string(m.Rules.JSON()), string(m.Metadata)}
 	err = d.write(ctx, func(tx *Tx) error {
+		tx.ended(EndedRoleMappings, m.Name)
 		created, err = tx.put(`
 			INSERT INTO role_mappings (name, enabled, roles, templates, rules, metadata) VALUES ($1, $2, $3, $4, $5, $6)
 			ON CONFLICT (name) DO NOTHING`, `
@@ -50,9 +51,9 @@ func (d *DB) PutRoleMapping(ctx context.Context, m rolemapping.Mapping, changed 
 // RoleMappings implements rolemapping.Store.
 func (d *DB) RoleMappings(ctx context.Context, names []string) ([]rolemapping.Mapping, error) {
 	where, args := oneOf("name", names)
-	rows, err := d.queryOnce(ctx, `SELECT name, enabled, roles, templates, rules, metadata FROM role_mappings`+where+` ORDER BY name`, args...)
+	rows, err := d.readRecent(ctx, `SELECT name, enabled, roles, templates, rules, metadata FROM role_mappings`+where+` ORDER BY name`, once, args)
 	if err != nil {
-		return nil, err
+		return nil, d.classify(err)
 	}
 	all := []rolemapping.Mapping{}
 	for rows.Next() {
@@ -94,6 +95,7 @@ func readMapping(m *rolemapping.Mapping, roles, templates, rules string) error {
 // DeleteRoleMapping implements rolemapping.Store.
 func (d *DB) DeleteRoleMapping(ctx context.Context, name string, deleted func()) (found bool, err error) {
 	err = d.write(ctx, func(tx *Tx) error {
+		tx.ended(EndedRoleMappings, name)
 		found, err = changedOne(tx.exec(`DELETE FROM role_mappings WHERE name = $1`, name))
 		if found {
 			tx.committed(deleted)

@@ -19,6 +19,7 @@ var _ role.Store = (*DB)(nil)
 func (d *DB) PutRole(ctx context.Context, name string, descriptor access.Descriptor) (created bool, err error) {
 	body := access.Descriptors{name: descriptor}.Canonical()
 	err = d.write(ctx, func(tx *Tx) error {
+		tx.ended(EndedRoles, name)
 		created, err = tx.put(insertRole, updateRole, name, body)
 		return err
 	})
@@ -33,12 +34,12 @@ const (
 // Role implements role.Store.
 func (d *DB) Role(ctx context.Context, name string) (access.Descriptor, error) {
 	var body []byte
-	err := d.get(ctx, `SELECT body FROM roles WHERE name = $1`, []any{name}, &body)
+	err := d.load(ctx, `SELECT body FROM roles WHERE name = $1`, name).Scan(&body)
 	if errors.Is(err, sql.ErrNoRows) {
 		return access.Descriptor{}, fault.New(fault.NotFound, "role [%s] not found", name)
 	}
 	if err != nil {
-		return access.Descriptor{}, err
+		return access.Descriptor{}, d.classify(err)
 	}
 	roles, err := access.DecodeDescriptors(body)
 	if err != nil {
@@ -73,6 +74,7 @@ func (d *DB) Roles(ctx context.Context, names []string) (access.Descriptors, err
 // DeleteRole implements role.Store.
 func (d *DB) DeleteRole(ctx context.Context, name string) (found bool, err error) {
 	err = d.write(ctx, func(tx *Tx) error {
+		tx.ended(EndedRoles, name)
 		found, err = changedOne(tx.exec(`DELETE FROM roles WHERE name = $1`, name))
 		return err
 	})
@@ -82,11 +84,12 @@ func (d *DB) DeleteRole(ctx context.Context, name string) (found bool, err error
 // PutRoles implements role.Store.
 func (d *DB) PutRoles(ctx context.Context, roles []role.Named) ([]role.Outcome, error) {
 	outcomes := make([]role.Outcome, len(roles))
-	bodies := make([][]byte, len(roles))
+	bodies, names := make([][]byte, len(roles)), make([]string, len(roles))
 	for i, r := range roles {
-		bodies[i] = access.Descriptors{r.Name: r.Descriptor}.Canonical()
+		bodies[i], names[i] = access.Descriptors{r.Name: r.Descriptor}.Canonical(), r.Name
 	}
 	err := d.write(ctx, func(tx *Tx) error {
+		tx.ended(EndedRoles, names...)
 		for i, r := range roles {
 			body := bodies[i]
 			var old []byte
@@ -119,6 +122,7 @@ func (d *DB) PutRoles(ctx context.Context, roles []role.Named) ([]role.Outcome, 
 func (d *DB) DeleteRoles(ctx context.Context, names []string) (deleted []string, err error) {
 	err = d.write(ctx, func(tx *Tx) error {
 		deleted = nil
+		tx.ended(EndedRoles, names...)
 		for _, name := range names {
 			found, err := changedOne(tx.exec(`DELETE FROM roles WHERE name = $1`, name))
 			if err != nil {

@@ -28,12 +28,12 @@ func (d *DB) InsertServiceToken(ctx context.Context, t serviceaccount.Token) err
 func (d *DB) ServiceToken(ctx context.Context, account, name string) (serviceaccount.Token, error) {
 	t := serviceaccount.Token{Account: account, Name: name}
 	var created int64
-	err := d.get(ctx, `SELECT hash, created_at FROM service_tokens WHERE account = $1 AND name = $2`, []any{account, name}, &t.Hash, &created)
+	err := d.load(ctx, `SELECT hash, created_at FROM service_tokens WHERE account = $1 AND name = $2`, account, name).Scan(&t.Hash, &created)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = fault.New(fault.NotFound, "service account [%s] has no token [%s]", account, name)
 	}
 	if err != nil {
-		return serviceaccount.Token{}, err
+		return serviceaccount.Token{}, d.classify(err)
 	}
 	t.CreatedAt = time.UnixMilli(created).UTC()
 	return t, nil
@@ -53,6 +53,7 @@ func (d *DB) ServiceTokens(ctx context.Context, account string) ([]string, error
 // DeleteServiceToken implements serviceaccount.Store.
 func (d *DB) DeleteServiceToken(ctx context.Context, account, name string, deleted func()) (found bool, err error) {
 	err = d.write(ctx, func(tx *Tx) error {
+		tx.ended(EndedServiceTokens, account+"/"+name)
 		found, err = changedOne(tx.exec(`DELETE FROM service_tokens WHERE account = $1 AND name = $2`, account, name))
 		if found {
 			tx.committed(deleted)

@@ -31,6 +31,7 @@ type DB struct {
 	readers  *pool
 	keys     *keyTable
 	searches chan struct{} // bounds how many readers are searching, so that some are left to those who authenticate
+	nodes    *FleetStore   // nil: no other node can have the store
 	*writer
 }
 
@@ -110,7 +111,11 @@ func migrate(ctx context.Context, db *sql.DB, engine goose.Dialect, folder strin
 // Close waits for the reads and writes that have begun and closes the store.
 func (d *DB) Close() error {
 	d.keys.stop()
-	return errors.Join(d.readers.close(), d.writer.close())
+	err := errors.Join(d.readers.close(), d.writer.close())
+	if d.nodes != nil {
+		err = errors.Join(err, d.nodes.conns.close())
+	}
+	return err
 }
 
 // query runs a read. Its text is a constant: statements are prepared once and kept.

@@ -79,7 +79,7 @@ func scanToken(row scanner) (token.Record, error) {
 
 // Token implements token.Store.
 func (d *DB) Token(ctx context.Context, access token.Hash) (token.Record, error) {
-	r, err := scanToken(d.row(ctx, selectTokens+` WHERE access_hash = $1`, access[:]))
+	r, err := scanToken(d.load(ctx, selectTokens+` WHERE access_hash = $1`, access[:]))
 	return r, d.classify(err)
 }
 
@@ -172,8 +172,10 @@ func (tx *Tx) switchOffHalf(hashColumn, offColumn string, hash token.Hash, at ti
 	case err != nil:
 		return token.Halves{}, err
 	case off.Valid:
+		tx.ended(EndedTokens)
 		return token.Halves{Before: 1}, nil
 	}
+	tx.ended(EndedTokens, string(accessHash))
 	_, err = tx.exec(`UPDATE tokens SET `+offColumn+` = $1 WHERE `+hashColumn+` = $2`, at.UnixMilli(), hash[:])
 	tx.committed(func() { changed([]token.Hash{token.Hash(accessHash)}) })
 	return token.Halves{Now: 1}, err
@@ -205,6 +207,11 @@ func (tx *Tx) switchOff(at time.Time, changed func([]token.Hash), selection stri
 			time.Sleep(invalidationPause)
 		}
 	}
+	names := make([]string, len(hashes))
+	for i, h := range hashes {
+		names[i] = string(h[:])
+	}
+	tx.ended(EndedTokens, names...)
 	tx.committed(func() { changed(hashes) })
 	return found, nil
 }

@@ -22,6 +22,7 @@ func (d *DB) PutUser(ctx context.Context, u user.User, hash string) (created boo
 		return false, err
 	}
 	err = d.write(ctx, func(tx *Tx) error {
+		tx.ended(EndedUsers, u.Username)
 		if hash == "" {
 			return updateUser(tx, u, string(roles))
 		}
@@ -82,7 +83,7 @@ func scanUser(row scanner) (user.Account, error) {
 
 // User implements user.Store.
 func (d *DB) User(ctx context.Context, username string) (user.Account, error) {
-	a, err := scanUser(d.row(ctx, selectUsers+` WHERE username = $1`, username))
+	a, err := scanUser(d.load(ctx, selectUsers+` WHERE username = $1`, username))
 	if errors.Is(err, sql.ErrNoRows) {
 		return user.Account{}, noUser(username)
 	}
@@ -123,6 +124,7 @@ func oneOf(column string, values []string) (where string, args []any) {
 // DeleteUser implements user.Store.
 func (d *DB) DeleteUser(ctx context.Context, username string) (found bool, err error) {
 	err = d.write(ctx, func(tx *Tx) error {
+		tx.ended(EndedUsers, username)
 		found, err = changedOne(tx.exec(`DELETE FROM users WHERE username = $1`, username))
 		return err
 	})
@@ -141,6 +143,7 @@ func (d *DB) SetUserEnabled(ctx context.Context, username string, enabled bool) 
 
 func (d *DB) changeUser(ctx context.Context, username, update string, value any) error {
 	return d.write(ctx, func(tx *Tx) error {
+		tx.ended(EndedUsers, username)
 		found, err := changedOne(tx.exec(update, username, value))
 		if err == nil && !found {
 			return noUser(username)
@@ -170,17 +173,20 @@ func (d *DB) ReservedUsers(ctx context.Context) (map[string]user.ReservedState, 
 // ReservedUser implements user.Store.
 func (d *DB) ReservedUser(ctx context.Context, username string) (user.ReservedState, error) {
 	var s user.ReservedState
-	err := d.get(ctx, `SELECT hash, generated, enabled FROM reserved_users WHERE username = $1`,
-		[]any{username}, &s.Hash, &s.Generated, &s.Enabled)
-	if errors.Is(err, sql.ErrNoRows) {
-		return s, noUser(username)
+	var there bool
+	// A row in any case, which tells how recent it is: without one of their own, users have the password of the settings.
+	err := d.load(ctx, `SELECT username IS NOT NULL, COALESCE(hash, ''), COALESCE(generated, 0), COALESCE(enabled, 0)
+		FROM (SELECT 1) AS always LEFT JOIN reserved_users ON username = $1`, username).Scan(&there, &s.Hash, &s.Generated, &s.Enabled)
+	if err == nil && !there {
+		err = noUser(username)
 	}
-	return s, err
+	return s, d.classify(err)
 }
 
 // SetReservedUserPassword implements user.Store.
 func (d *DB) SetReservedUserPassword(ctx context.Context, username, hash string) error {
 	return d.write(ctx, func(tx *Tx) error {
+		tx.ended(EndedUsers, username)
 		_, err := tx.exec(`
 			INSERT INTO reserved_users (username, hash, generated, enabled) VALUES ($1, $2, 0, 1)
 			ON CONFLICT (username) DO UPDATE SET hash = excluded.hash, generated = 0`, username, hash)
@@ -191,6 +197,7 @@ func (d *DB) SetReservedUserPassword(ctx context.Context, username, hash string)
 // SetReservedUserEnabled implements user.Store.
 func (d *DB) SetReservedUserEnabled(ctx context.Context, username string, enabled bool) error {
 	return d.write(ctx, func(tx *Tx) error {
+		tx.ended(EndedUsers, username)
 		_, err := tx.exec(setReservedEnabled, username, flag(enabled))
 		return err
 	})
@@ -208,6 +215,9 @@ func (d *DB) InitReservedUserPassword(ctx context.Context, username, hash string
 			ON CONFLICT (username) DO UPDATE SET hash = excluded.hash, generated = excluded.generated
 			WHERE reserved_users.hash = '' OR reserved_users.generated = 1 AND excluded.generated = 0`,
 			username, hash, flag(generated)))
+		if done {
+			tx.ended(EndedUsers, username)
+		}
 		return err
 	})
 	return done && err == nil, err

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"latchkey/internal/fault"
+	"latchkey/internal/fleet"
 )
 
 // writer is the one goroutine that changes the store. What has queued up while
@@ -25,6 +26,7 @@ import (
 type writer struct {
 	tx      Tx
 	dialect *dialect
+	fleet   *fleet.Node // nil: nobody else has anything of the store in memory
 	acts    chan *act
 	done    chan struct{} // closed when run has returned
 
@@ -36,11 +38,14 @@ type writer struct {
 const maxBatch = 512
 
 type act struct {
-	change func(*Tx) error
-	bare   bool          // see writeFirst
-	state  atomic.Uint32 // waiting, claimed or given up
-	err    error
-	done   chan struct{}
+	change  func(*Tx) error
+	bare    bool          // see writeFirst
+	state   atomic.Uint32 // waiting, claimed or given up
+	err     error
+	done    chan struct{}
+	changes []fleet.Change // what it ends in the memories of nodes
+	repeats bool           // it has found something ended already
+	mark    fleet.Mark     // of the record that holds the changes, or is no older than the one that ended it
 	// committed is called once the act is durable and before anyone in its batch, or later, is answered.
 	committed []func()
 }
@@ -104,7 +109,10 @@ func (w *writer) submit(ctx context.Context, a *act) error {
 		}
 		<-a.done // it is being written, so its outcome is near
 	}
-	return w.dialect.classify(a.err)
+	if a.err != nil {
+		return w.dialect.classify(a.err)
+	}
+	return w.pass(ctx, a)
 }
 
 func (w *writer) run() {
@@ -139,10 +147,10 @@ func (w *writer) commit(batch []*act) {
 	if len(live) == 0 {
 		return
 	}
-	err := w.transact(live)
+	written, err := w.transact(live)
 	for try := 0; fault.KindOf(err) == fault.Unavailable && (w.dialect.again(err) || errors.Is(err, errSpoilt)) && try < retries; try++ {
 		time.Sleep(rand.N(firstPause << try))
-		err = w.transact(live)
+		written, err = w.transact(live)
 	}
 	if fault.KindOf(err) == fault.Unknown {
 		w.tx.keys.doubt()
@@ -151,6 +159,9 @@ func (w *writer) commit(batch []*act) {
 		for _, a := range live {
 			a.err = err // a verdict of its own rests on what its neighbours did, and that is void
 		}
+	}
+	if err == nil && written != nil && w.fleet != nil {
+		w.fleet.Committed(*written)
 	}
 	for _, a := range live {
 		for _, f := range a.committed {
@@ -171,17 +182,17 @@ const (
 	firstPause = 20 * time.Millisecond
 )
 
-// transact returns what befell the whole transaction; what befell one act is
-// in the act.
-func (w *writer) transact(live []*act) error {
+// transact returns what it has added to the log, if anything, and what befell the
+// whole transaction; what befell one act is in the act.
+func (w *writer) transact(live []*act) (written *fleet.Record, err error) {
 	if err := w.tx.conn.begin(); err != nil {
-		return notDone(err)
+		return nil, notDone(err)
 	}
 	failed := 0
 	for _, a := range live {
 		if err := w.attempt(a, len(live) == 1); err != nil {
 			w.tx.conn.rollback()
-			return notDone(err)
+			return nil, notDone(err)
 		}
 		if a.err != nil {
 			failed++
@@ -189,16 +200,20 @@ func (w *writer) transact(live []*act) error {
 	}
 	if failed == len(live) {
 		w.tx.conn.rollback()
-		return nil
+		return nil, nil
+	}
+	if written, err = w.log(live); err != nil {
+		w.tx.conn.rollback()
+		return nil, notDone(err)
 	}
 	if err := w.tx.conn.commit(); err != nil {
 		w.tx.conn.rollback()
 		if w.dialect.undone(err) {
-			return notDone(err)
+			return nil, notDone(err)
 		}
-		return fault.Wrap(err, fault.Unknown, "the store did not confirm the change")
+		return nil, fault.Wrap(err, fault.Unknown, "the store did not confirm the change")
 	}
-	return nil
+	return written, nil
 }
 
 // attempt runs one act inside a savepoint, or, when it is alone or bare, without one.
@@ -243,7 +258,7 @@ func (a *act) run(tx *Tx) (err error) {
 			err = fmt.Errorf("a change panicked: %v", p)
 		}
 	}()
-	tx.current, a.committed = a, nil // it may be the second time
+	tx.current, a.committed, a.changes, a.repeats = a, nil, nil, false // it may be the second time
 	return a.change(tx)
 }
 

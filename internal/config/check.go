@@ -23,6 +23,7 @@ func (l *loader) check(c *Config, given layer) {
 	l.checkRealms(c, given)
 	l.checkKerberos(c, given)
 	l.checkTLS(&c.TLS, given)
+	l.checkFleet(c, given)
 	c.TLS.locate(c.Dir)
 }
 

@@ -22,6 +22,7 @@ type Config struct {
 	DataDir string // path.data, as given: relative to the working directory
 	// StoreURL is the PostgreSQL database of the store, postgres://...; zero means the file in DataDir.
 	StoreURL    secret.Secret
+	Fleet       Fleet
 	ClusterName string
 	NodeName    string
 	// Version is the Elasticsearch release that clients are told they speak to, such as "9.5.1".
@@ -44,6 +45,16 @@ type Config struct {
 	ServiceToken    ServiceToken
 	// Warnings are sentences for the operator, to be logged once at the start.
 	Warnings []string
+}
+
+// Fleet is how the nodes that share a store keep in step. It says nothing where the
+// store is a file.
+type Fleet struct {
+	Address   string        // host:port at which other nodes reach this one; "" means nowhere
+	Secret    secret.Secret // that the nodes share; given if Address is
+	Lease     time.Duration // how long credentials are accepted from memory without the store
+	Grace     time.Duration // for how long after that
+	ReadIndex bool          // whether each request asks the store what was revoked
 }
 
 // Log says what is logged, and how.

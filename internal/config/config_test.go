@@ -32,6 +32,7 @@ func TestNothingIsSet(t *testing.T) {
 	}
 	want := Config{
 		Dir: "config", DataDir: "data", ClusterName: "latchkey", NodeName: host, Version: DefaultVersion, ShutdownTimeout: 30 * time.Second,
+		Fleet: Fleet{Lease: 10 * time.Second},
 		HTTP: HTTP{
 			Hosts: []string{"127.0.0.1"}, Ports: Ports{9200, 9300}, MaxContent: 100 << 20, MaxHeader: 16 << 10, MaxInitialLine: 4 << 10,
 			Compression: true, DetailedErrors: true,

@@ -175,6 +175,13 @@ func from1sTo1h(d time.Duration) (time.Duration, error) {
 	return d, nil
 }
 
+func from1sTo60s(d time.Duration) (time.Duration, error) {
+	if d < time.Second || d > time.Minute {
+		return 0, errors.New("must be from 1s to 60s")
+	}
+	return d, nil
+}
+
 func from1s(d time.Duration) (time.Duration, error) {
 	if d < time.Second {
 		return 0, errors.New("must be 1s or more")

@@ -72,6 +72,9 @@ func newMeters(services Services, version string) *meters {
 		m.total("latchkey_tokens_purged_total", "Pairs of tokens that were removed since the start.", nil, func() uint64 { return t.Stats().Purged })
 		m.cache("tokens", func() cache.Stats { return t.Stats().Cache })
 	}
+	if f := services.Fleet; f != nil {
+		m.fleet(f)
+	}
 	return m
 }
 

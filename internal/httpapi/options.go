@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"latchkey/internal/fault"
+	"latchkey/internal/secret"
 )
 
 // Options are what an operator decides about the edge. The zero value works,
@@ -32,6 +33,9 @@ type Options struct {
 	APIKeysDisabled bool // no ApiKey challenge
 	TokensDisabled  bool // no Bearer challenge
 	Kerberos        bool // a Negotiate challenge, before the others
+
+	FleetSecret secret.Secret // without one, no records of other nodes are taken
+	ReadIndex   bool          // every request asks the store what was revoked
 
 	Log *slog.Logger // default: nothing is logged
 }

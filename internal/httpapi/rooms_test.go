@@ -94,7 +94,7 @@ func newHouse(t testing.TB, firstKey bool, change ...func(*house)) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	roles := role.New(db, time.Now)
+	roles := role.New(db, time.Now, nil)
 	chain := realm.NewChain(realm.Options{Everybody: h.anonymous, Refuse: users.Refuse})
 	chain.Add(users.Reserved(), users.Native())
 	keys := apikey.New(db, chain, roles, apikey.Options{Enabled: true, RunAs: true, CacheTTL: time.Hour, CacheMax: 1000, DocumentTTL: time.Hour,
@@ -132,7 +132,7 @@ func newHouse(t testing.TB, firstKey bool, change ...func(*house)) *house {
 	}
 	users.OnRevoked(user.Ended{Keys: keys.Ended, Tokens: tokens.Ended})
 	h.Services = Services{Profiles: profile.New(db, chain, tokens, roles, time.Now), Settings: settings.New(db), Leavers: leaver.New(db, chain, h.tokens.Now), Auth: auth, APIKeys: keys, Tokens: tokens, Users: users, Roles: roles, Realms: chain,
-		RoleMappings: rolemapping.New(db, time.Now, slog.New(slog.DiscardHandler)), ServiceAccounts: accounts, Applications: application.New(db, time.Now),
+		RoleMappings: rolemapping.New(db, time.Now, nil, slog.New(slog.DiscardHandler)), ServiceAccounts: accounts, Applications: application.New(db, time.Now, nil),
 		OIDC: oidc.NewService(nil, tokens, slices.Clone[[]string]), PKI: pki.NewService(nil, tokens, slices.Clone[[]string]),
 		Leaks: leak.New(keys, tokens)}
 	return h

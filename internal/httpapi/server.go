@@ -22,6 +22,7 @@ import (
 	"latchkey/internal/apikey"
 	"latchkey/internal/application"
 	"latchkey/internal/fault"
+	"latchkey/internal/fleet"
 	"latchkey/internal/leak"
 	"latchkey/internal/leaver"
 	"latchkey/internal/oidc"
@@ -54,6 +55,7 @@ type Server struct {
 	build      build
 	memory     memory
 	meters     *meters
+	records    http.Handler // of other nodes; nil takes none
 }
 
 // Services are the rooms behind the endpoints.
@@ -75,6 +77,8 @@ type Services struct {
 	OIDC            *oidc.Service
 	PKI             *pki.Service
 	Leaks           *leak.Service
+
+	Fleet *fleet.Node // nil: nobody else has the store
 }
 
 // New returns a server for the given services.
@@ -113,6 +117,7 @@ func New(opts Options, services Services) *Server {
 	s.routeLeaked()
 	s.routeExpiring()
 	s.routeMetrics()
+	s.routeFleet()
 	s.routeOIDC()
 	s.routePKI()
 	return s
@@ -178,6 +183,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if r.ContentLength != 0 {
 		expectBody(r, true)
+	}
+	if s.takeRecords(w, r) {
+		return
 	}
 	if !s.log.Enabled(r.Context(), slog.LevelDebug) {
 		s.count(x, s.answer(x))
@@ -322,7 +330,10 @@ func (s *Server) serve(x *exchange) (reply, error) {
 	x.view.gzip = s.opts.Compression && acceptsGzip(r.Header)
 
 	var err error
-	if r.Method != http.MethodOptions {
+	if err := s.inStep(x); err != nil {
+		return reply{}, err
+	}
+	if r.Method != http.MethodOptions && !open(r) {
 		x.by, err = s.Auth.Authenticate(r.Context(), r.Header, shown(r), x.uri)
 		s.meters.authenticated(r.Header, err)
 		if err != nil {

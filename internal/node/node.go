@@ -24,6 +24,7 @@ import (
 	"latchkey/internal/authn"
 	"latchkey/internal/config"
 	"latchkey/internal/dnroles"
+	"latchkey/internal/fleet"
 	"latchkey/internal/httpapi"
 	"latchkey/internal/leak"
 	"latchkey/internal/leaver"
@@ -52,6 +53,9 @@ type rooms struct {
 	accounts *serviceaccount.Service
 	mappings *rolemapping.Service
 	realms   *realms
+
+	applications *application.Service
+	fleet        *membership // nil: nobody else has the store
 }
 
 // Tokens in memory: how many, and how long after their last use.
@@ -66,7 +70,8 @@ const serviceTokensFile = "service_tokens"
 // rolesFile holds roles, in the folder of the settings.
 const rolesFile = "roles.yml"
 
-// open builds the rooms. The caller holds the data folder.
+// open builds the rooms. The caller holds the data folder, and starts the
+// membership before anything else.
 func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *rooms, err error) {
 	db, err := openStore(ctx, cfg, log)
 	if err != nil {
@@ -77,6 +82,14 @@ func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *rooms, 
 			err = errors.Join(err, db.Close())
 		}
 	}()
+	lease := fleet.Endless().Check
+	var member *membership
+	if db.Fleet() != nil {
+		if member, err = newMembership(cfg, db, log); err != nil {
+			return nil, err
+		}
+		lease = member.Lease().Check
+	}
 	hasher, err := secret.NewHasher(cfg.PasswordHashing)
 	if err != nil {
 		return nil, err
@@ -87,18 +100,18 @@ func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *rooms, 
 		ReservedDisabled: !cfg.Reserved.Enabled,
 		RealmName:        cfg.Native.Name, NativeDisabled: !cfg.Native.Enabled, LookupOnly: !cfg.Native.LoginsOK,
 		Anonymous: cfg.Anonymous.Username, AnonymousRoles: cfg.Anonymous.Roles,
-		CacheTTL: cfg.Native.CacheTTL, CacheMax: cfg.Native.MaxUsers,
+		CacheTTL: cfg.Native.CacheTTL, CacheMax: cfg.Native.MaxUsers, Lease: lease,
 	})
 	if err != nil {
 		return nil, err
 	}
-	mappings := rolemapping.New(db, time.Now, log)
+	mappings := rolemapping.New(db, time.Now, lease, log)
 	realms, err := openRealms(cfg, users, mappings, log)
 	if err != nil {
 		return nil, err
 	}
 	users.LookElsewhere(realms.chain)
-	roles := role.New(db, time.Now)
+	roles := role.New(db, time.Now, lease)
 	roles.UseFile(filepath.Join(cfg.Dir, rolesFile))
 	rules, err := policies(cfg.APIKey.Policies)
 	if err != nil {
@@ -108,12 +121,12 @@ func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *rooms, 
 		Enabled: cfg.APIKey.Enabled, RunAs: cfg.RunAs,
 		CacheTTL: cfg.APIKey.CacheTTL, CacheMax: cfg.APIKey.MaxKeys, DocumentTTL: cfg.APIKey.DocCacheTTL,
 		PurgeInterval: cfg.APIKey.DeleteInterval, PurgeTimeout: cfg.APIKey.DeleteTimeout, Retention: cfg.APIKey.RetentionPeriod,
-		Policies: rules, Notice: cfg.APIKey.ExpiryNotice, Now: time.Now,
+		Policies: rules, Notice: cfg.APIKey.ExpiryNotice, Now: time.Now, Lease: lease,
 	})
 	tokens := token.New(db, realms.chain, realms.tickets, roles, keys, token.Options{
 		Enabled: cfg.Token.Enabled, Timeout: cfg.Token.Timeout, KeepFamily: !cfg.Token.ReuseRevokesFamily,
 		PurgeInterval: cfg.Token.DeleteInterval, PurgeTimeout: cfg.Token.DeleteTimeout,
-		CacheTTL: tokenTTL, CacheMax: maxTokens, Now: time.Now, Log: log,
+		CacheTTL: tokenTTL, CacheMax: maxTokens, Now: time.Now, Lease: lease, Log: log,
 	})
 	users.OnRevoked(user.Ended{Keys: keys.Ended, Tokens: tokens.Ended})
 	keys.GrantBySigned(realms.chain)
@@ -123,14 +136,22 @@ func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *rooms, 
 	}
 	accounts := serviceaccount.New(db, serviceaccount.Options{
 		Hasher: serviceHasher, File: filepath.Join(cfg.Dir, serviceTokensFile),
-		CacheTTL: cfg.ServiceToken.CacheTTL, CacheMax: cfg.ServiceToken.MaxTokens, Now: time.Now,
+		CacheTTL: cfg.ServiceToken.CacheTTL, CacheMax: cfg.ServiceToken.MaxTokens, Now: time.Now, Lease: lease,
 	})
 	bearers := authn.Bearers{Services: accounts}
 	if cfg.Token.Enabled {
 		bearers.Tokens = tokens
 	}
 	keys.GrantBy(bearers)
-	return &rooms{db, users, roles, keys, tokens, accounts, mappings, realms}, nil
+	applications := application.New(db, time.Now, lease)
+	if member != nil {
+		member.forgets(map[string]func([]string){
+			sqlstore.EndedAPIKeys: keys.Forget, sqlstore.EndedTokens: tokens.Forget, sqlstore.EndedUsers: users.Forget,
+			sqlstore.EndedRoles: roles.Forget, sqlstore.EndedRoleMappings: mappings.Forget,
+			sqlstore.EndedServiceTokens: accounts.Forget, sqlstore.EndedApplicationPrivileges: applications.Forget,
+		})
+	}
+	return &rooms{db, users, roles, keys, tokens, accounts, mappings, realms, applications, member}, nil
 }
 
 // Run serves until ctx ends, and then stops in order: listener, requests,
@@ -160,6 +181,11 @@ func Run(ctx context.Context, cfg *config.Config, out io.Writer, log *slog.Logge
 		return err
 	}
 	defer func() { err = errors.Join(err, r.db.Close()) }()
+	leave, err := r.fleet.start(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	uuid, err := r.db.InitMeta(ctx, "cluster_uuid", newUUID())
 	if err != nil {
 		return err
@@ -199,10 +225,11 @@ func Run(ctx context.Context, cfg *config.Config, out io.Writer, log *slog.Logge
 		BoundAddresses:   func() []string { return where },
 		MaxContentLength: cfg.HTTP.MaxContent, MaxInitialLineLength: cfg.HTTP.MaxInitialLine, MaxHeaderSize: cfg.HTTP.MaxHeader,
 		Compression: cfg.HTTP.Compression, BriefErrors: !cfg.HTTP.DetailedErrors, APIKeysDisabled: !cfg.APIKey.Enabled, TokensDisabled: !bearers(cfg), Kerberos: cfg.Kerberos.Enabled,
+		FleetSecret: cfg.Fleet.Secret, ReadIndex: cfg.Fleet.ReadIndex,
 		Log: log,
-	}, httpapi.Services{Applications: application.New(r.db, time.Now), Auth: authenticator(cfg, r), APIKeys: r.keys, Tokens: r.tokens, Users: r.users, Roles: r.roles, ServiceAccounts: r.accounts, Profiles: profiles(cfg, r), Settings: settings.New(r.db), Leavers: leaver.New(r.db, r.realms.chain, time.Now), Realms: r.realms.chain, RoleMappings: r.mappings,
+	}, httpapi.Services{Applications: r.applications, Auth: authenticator(cfg, r), APIKeys: r.keys, Tokens: r.tokens, Users: r.users, Roles: r.roles, ServiceAccounts: r.accounts, Profiles: profiles(cfg, r), Settings: settings.New(r.db), Leavers: leaver.New(r.db, r.realms.chain, time.Now), Realms: r.realms.chain, RoleMappings: r.mappings,
 		OIDC: oidc.NewService(r.realms.providers, r.tokens, r.realms.chain.WithAnonymous),
-		PKI:  pki.NewService(r.realms.certificates, r.tokens, r.realms.chain.WithAnonymous), Leaks: leak.New(r.keys, r.tokens)})
+		PKI:  pki.NewService(r.realms.certificates, r.tokens, r.realms.chain.WithAnonymous), Leaks: leak.New(r.keys, r.tokens), Fleet: r.fleet.node()})
 
 	control := openControl(cfg.DataDir, r.users, files.read, log) // before anybody is told that the node runs
 	server := api.HTTPServer()

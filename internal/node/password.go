@@ -63,6 +63,11 @@ func setPasswordOfStopped(ctx context.Context, cfg *config.Config, username stri
 		return err
 	}
 	defer func() { err = errors.Join(err, r.db.Close()) }()
+	leave, err := r.fleet.start(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	return r.users.SetPassword(ctx, username, password)
 }
 

@@ -39,7 +39,7 @@ func TestAStoreInPostgres(t *testing.T) {
 	p.want(t, http.StatusOK, "GET", "/_nodes/http", elastic, "", &first)
 	p.stops(t)
 	for name := range contents(t, dir) {
-		if name != "node.id" && name != "node.lock" {
+		if name != "node.id" && name != "fleet.id" && name != "node.lock" {
 			t.Errorf("the data folder holds %s", name)
 		}
 	}

@@ -1,0 +1,195 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"latchkey"
+	"latchkey/internal/access"
+	"latchkey/internal/fault"
+	"latchkey/internal/fleet"
+	"latchkey/internal/fleet/peer"
+)
+
+const (
+	livePath  = "/_latchkey/live"
+	readyPath = "/_latchkey/ready"
+
+	consistencyHeader = "X-Latchkey-Consistency"
+	staleHeader       = "X-Latchkey-Stale"
+)
+
+func (s *Server) routeFleet() {
+	if s.Fleet != nil && !s.opts.FleetSecret.IsZero() {
+		s.records = peer.Handler(s.opts.FleetSecret, s.Fleet)
+	}
+	s.route("GET "+livePath, s.getLive)
+	s.route("GET "+readyPath, s.getReady)
+	s.route("GET /_latchkey/fleet", s.getFleet)
+	s.route("GET /_latchkey/barrier/{revision}", s.getBarrier)
+}
+
+// takeRecords serves what another node of the fleet sends, which shows a proof of
+// its own in place of a credential. It reports whether that is what r is.
+func (s *Server) takeRecords(w http.ResponseWriter, r *http.Request) bool {
+	if s.records == nil || r.URL.Path != peer.Path {
+		return false
+	}
+	held := share{of: &s.memory} // a body is read before anybody knows who has sent it
+	defer held.release()
+	switch {
+	case r.ContentLength < 0:
+		http.Error(w, "records have a length", http.StatusLengthRequired)
+	case held.take(r.ContentLength) != nil:
+		http.Error(w, errMemory.reason, errMemory.status)
+	default:
+		setReadDeadline(w, headerTimeout)
+		s.records.ServeHTTP(w, r)
+	}
+	expectBody(r, false)
+	return true
+}
+
+// open reports whether a request needs no credential: whoever watches over the
+// node has none, and learns one bit.
+func open(r *http.Request) bool {
+	return r.URL.Path == livePath || r.URL.Path == readyPath
+}
+
+// inStep has a request that asks for it wait until this node knows what was
+// revoked before the request came, and marks answers that may rest on less than a
+// lease promises.
+func (s *Server) inStep(x *exchange) error {
+	strict := s.opts.ReadIndex
+	switch wish := x.r.Header.Get(consistencyHeader); wish {
+	case "", "lease":
+	case "strict":
+		strict = true
+	default:
+		return stringFailure(http.StatusBadRequest, "the header ["+consistencyHeader+"] is lease or strict, not ["+wish+"]")
+	}
+	if s.Fleet == nil {
+		return nil
+	}
+	if strict {
+		if err := s.Fleet.ReadIndex(x.r.Context()); err != nil {
+			return err
+		}
+	}
+	if s.Fleet.Lease().Stale() {
+		x.w.Header().Set(staleHeader, "true")
+	}
+	return nil
+}
+
+// GET /_latchkey/live
+func (s *Server) getLive(*call) (act, error) {
+	return func(context.Context) (reply, error) { return ok(latchkey.HealthResponse{Status: "live"}), nil }, nil
+}
+
+// GET /_latchkey/ready
+//
+// A node without a lease accepts nobody, so nobody should be sent to it.
+func (s *Server) getReady(*call) (act, error) {
+	return func(context.Context) (reply, error) {
+		if s.Fleet != nil {
+			if err := s.Fleet.Lease().Check(); err != nil {
+				return reply{}, err
+			}
+		}
+		return ok(latchkey.HealthResponse{Status: "ready"}), nil
+	}, nil
+}
+
+// mayWatch judges who asks about the fleet.
+func (s *Server) mayWatch(c *call) error {
+	if err := c.by.Authorize(access.Request{Action: "cluster:monitor/latchkey/fleet"}); err != nil {
+		return err
+	}
+	if s.Fleet == nil {
+		return fault.New(fault.NotFound, "this node is in no fleet: its store is its own")
+	}
+	return nil
+}
+
+// GET /_latchkey/fleet
+func (s *Server) getFleet(c *call) (act, error) {
+	return func(ctx context.Context) (reply, error) {
+		if err := s.mayWatch(c); err != nil {
+			return reply{}, err
+		}
+		f, err := s.Fleet.Status(ctx)
+		if err != nil {
+			return reply{}, err
+		}
+		answer := latchkey.FleetResponse{
+			Node: f.Node, Applied: f.Applied.Rev, Newest: f.Head,
+			LeaseMillis: max(0, f.LeaseLeft.Milliseconds()), Nodes: []latchkey.FleetNode{},
+		}
+		for _, m := range f.Members {
+			answer.Nodes = append(answer.Nodes, latchkey.FleetNode{ID: m.ID, Name: m.Name, Address: m.Addr, Acknowledged: m.Acked, Lag: m.Lag})
+		}
+		return ok(answer), nil
+	}, nil
+}
+
+// GET /_latchkey/barrier/{revision}
+func (s *Server) getBarrier(c *call) (act, error) {
+	text := c.path("revision")
+	return func(ctx context.Context) (reply, error) {
+		if err := s.mayWatch(c); err != nil {
+			return reply{}, err
+		}
+		rev, err := strconv.ParseInt(text, 10, 64)
+		if err != nil || rev < 0 {
+			return reply{}, fault.New(fault.Argument, "[%s] is no revision", text)
+		}
+		m, err := s.Fleet.Mark(rev)
+		if err == nil {
+			err = s.Fleet.Repeat(ctx, m)
+		}
+		if err != nil {
+			return reply{}, err
+		}
+		return ok(latchkey.BarrierResponse{Revision: rev}), nil
+	}, nil
+}
+
+// fleet registers what a node tells of its place among others.
+func (m *meters) fleet(f *fleet.Node) {
+	for _, c := range []struct {
+		name, help string
+		of         func(fleet.Counters) int64
+	}{
+		{"renewals", "Leases that were asked for.", func(c fleet.Counters) int64 { return c.Renewals }},
+		{"failed_renewals", "Leases that were asked for and not granted.", func(c fleet.Counters) int64 { return c.FailedRenewals }},
+		{"pushes", "Messages to other nodes.", func(c fleet.Counters) int64 { return c.Pushes }},
+		{"failed_pushes", "Messages to other nodes that were in vain.", func(c fleet.Counters) int64 { return c.FailedPushes }},
+		{"fences", "Nodes that were shut out, since they had no lease any more.", func(c fleet.Counters) int64 { return c.Fences }},
+		{"rejoins", "Times that this node was shut out.", func(c fleet.Counters) int64 { return c.Rejoins }},
+		{"history_forks", "Times that the store had lost what this node had seen.", func(c fleet.Counters) int64 { return c.Forks }},
+		{"lapsed", "Credentials that were refused for want of a lease.", func(c fleet.Counters) int64 { return c.Lapsed }},
+		{"stale", "Credentials that were judged out of grace.", func(c fleet.Counters) int64 { return c.Stale }},
+	} {
+		m.total("latchkey_"+c.name+"_total", c.help, nil, func() uint64 {
+			counters, _ := f.Metrics()
+			return uint64(c.of(counters))
+		})
+	}
+	for _, g := range []struct {
+		name, help string
+		of         func(fleet.Gauges) float64
+	}{
+		{"lease_remaining_seconds", "How much longer this node accepts credentials if it hears nothing of the store.", func(g fleet.Gauges) float64 { return max(0, g.LeaseLeft.Seconds()) }},
+		{"applied_lag", "Revisions that this node knows of and has not applied.", func(g fleet.Gauges) float64 { return float64(g.Lag) }},
+		{"barrier_waiting", "Answers that wait for other nodes.", func(g fleet.Gauges) float64 { return float64(g.Waiting) }},
+	} {
+		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "latchkey_" + g.name, Help: g.help}, func() float64 {
+			_, gauges := f.Metrics()
+			return g.of(gauges)
+		}))
+	}
+}

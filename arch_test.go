@@ -94,7 +94,7 @@ type goPackage struct {
 func packages(t *testing.T) []goPackage {
 	t.Helper()
 	var complaints bytes.Buffer
-	list := exec.Command("go", "list", "-json=ImportPath,Imports,CgoFiles", "./...")
+	list := exec.Command("go", "list", "-pgo=off", "-json=ImportPath,Imports,CgoFiles", "./...")
 	list.Stderr = &complaints
 	out, err := list.Output()
 	if err != nil {

@@ -19,6 +19,7 @@ const (
 	readyPath = "/_latchkey/ready"
 
 	consistencyHeader = "X-Latchkey-Consistency"
+	strict            = "strict" // not a revocation that was answered before may be missing
 	staleHeader       = "X-Latchkey-Stale"
 )
 
@@ -54,27 +55,19 @@ func (s *Server) takeRecords(w http.ResponseWriter, r *http.Request) bool {
 }
 
 // open reports whether a request needs no credential: whoever watches over the
-// node has none, and learns one bit.
+// node has none, and learns one bit. Nothing is read of a stranger's body.
 func open(r *http.Request) bool {
-	return r.URL.Path == livePath || r.URL.Path == readyPath
+	return (r.URL.Path == livePath || r.URL.Path == readyPath) && r.Method == http.MethodGet && r.ContentLength == 0
 }
 
 // inStep has a request that asks for it wait until this node knows what was
 // revoked before the request came, and marks answers that may rest on less than a
 // lease promises.
 func (s *Server) inStep(x *exchange) error {
-	strict := s.opts.ReadIndex
-	switch wish := x.r.Header.Get(consistencyHeader); wish {
-	case "", "lease":
-	case "strict":
-		strict = true
-	default:
-		return stringFailure(http.StatusBadRequest, "the header ["+consistencyHeader+"] is lease or strict, not ["+wish+"]")
-	}
 	if s.Fleet == nil {
 		return nil
 	}
-	if strict {
+	if s.opts.ReadIndex || consistency(x.r) == strict {
 		if err := s.Fleet.ReadIndex(x.r.Context()); err != nil {
 			return err
 		}
@@ -83,6 +76,24 @@ func (s *Server) inStep(x *exchange) error {
 		x.w.Header().Set(staleHeader, "true")
 	}
 	return nil
+}
+
+// consistency is what a request asks for; "" leaves it to the settings.
+func consistency(r *http.Request) string {
+	if wish := r.Header[consistencyHeader]; len(wish) > 0 {
+		return wish[0]
+	}
+	return ""
+}
+
+// checkConsistency refuses a wish that nobody knows.
+func checkConsistency(r *http.Request) error {
+	switch wish := consistency(r); wish {
+	case "", "lease", strict:
+		return nil
+	default:
+		return stringFailure(http.StatusBadRequest, "the header ["+consistencyHeader+"] is lease or strict, not ["+wish+"]")
+	}
 }
 
 // GET /_latchkey/live

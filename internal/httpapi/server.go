@@ -345,6 +345,9 @@ func (s *Server) serve(x *exchange) (reply, error) {
 			x.w.Header()[challengeHeader] = []string{"Negotiate " + base64.StdEncoding.EncodeToString(*proof)}
 		}
 	}
+	if err := checkConsistency(r); err != nil {
+		return reply{}, err
+	}
 	if rt, _ := s.router.find(r.Method, r.URL); r.ContentLength != 0 && rt != nil && rt.streams {
 		if c.text, err = s.openText(x, c); err != nil {
 			return reply{}, err
@@ -415,54 +418,6 @@ func (s *Server) serve(x *exchange) (reply, error) {
 	return rep, err
 }
 
-// authenticateAgain is for a caller whose body took its time: what was revoked
-// meanwhile must not act. A Kerberos ticket is good for one look, and nothing
-// here revokes one.
-func (s *Server) authenticateAgain(x *exchange, c *call) error {
-	if x.showed("Negotiate") {
-		return nil
-	}
-	by, err := s.Auth.Authenticate(x.r.Context(), x.r.Header, shown(x.r), x.uri)
-	if err != nil {
-		return err
-	}
-	x.by, c.by = by, by
-	return nil
-}
-
-// stillHolds refuses to hand out a new credential to whoever got it with one that
-// was revoked while it was made, or as a user who was cut off meanwhile. Otherwise a
-// thief who makes a new one without a pause outlives every revocation: some request
-// is always on its way. The new one stays behind, and nobody knows its secret.
-func (s *Server) stillHolds(x *exchange) error {
-	if x.showed("Negotiate") {
-		return nil
-	}
-	by, err := s.Auth.Authenticate(x.r.Context(), x.r.Header, shown(x.r), x.uri)
-	if err == nil && by.RunAsUnknown {
-		return by.Authorize(access.Request{Action: "cluster:admin/xpack/security/user/authenticate", Self: true})
-	}
-	if err != nil && fault.KindOf(err) != fault.Unauthenticated {
-		return fault.Wrap(err, fault.Unknown, "it is not known whether the credential of the request still holds")
-	}
-	return err
-}
-
-// showed reports whether the credential of the request is of a scheme.
-func (x *exchange) showed(scheme string) bool {
-	shown, _, _ := strings.Cut(x.r.Header.Get("Authorization"), " ")
-	return strings.EqualFold(shown, scheme)
-}
-
-// shown is the chain of certificates that the client has shown and the listener
-// has verified.
-func shown(r *http.Request) []*x509.Certificate {
-	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
-		return nil
-	}
-	return r.TLS.PeerCertificates
-}
-
 // look reads the parameters that every call takes. A bad one is left in q.err.
 func (x *exchange) look(q *query, neg *negotiation, hasBody bool) (human bool) {
 	x.view.pretty = q.Bool("pretty")
@@ -498,17 +453,6 @@ func (s *Server) unrouted(x *exchange) (reply, error) {
 	f := stringFailure(http.StatusMethodNotAllowed, reason)
 	f.allow = allowed
 	return reply{}, f
-}
-
-// checkSecondary judges es-secondary-authorization. A good one changes nothing
-// here; a bad one refuses the request (spec/http.md 12.5).
-func (s *Server) checkSecondary(x *exchange) error {
-	second := x.r.Header["Es-Secondary-Authorization"]
-	if len(second) == 0 || second[0] == "" || x.by == nil {
-		return nil
-	}
-	_, err := s.Auth.Authenticate(x.r.Context(), http.Header{"Authorization": second[:1]}, nil, x.uri)
-	return err
 }
 
 // where names the route for traces and logs.

@@ -28,6 +28,10 @@ type oldSecret struct {
 	until  time.Time
 }
 
+func (k *loaded) expired(now func() time.Time) bool {
+	return k.expiresAt != 0 && now().UnixMilli() >= k.expiresAt
+}
+
 // holds reports whether a text is a secret of the key that is good now.
 func (s *Service) holds(ctx context.Context, k *loaded, text string) (bool, error) {
 	ok, err := k.secret.Matches(ctx, text)
@@ -54,6 +58,30 @@ func (s *Service) Verify(ctx context.Context, id, text string) (*access.Caller, 
 		}
 		return err
 	})
+}
+
+// Again returns what tells the caller of a pair that Verify has just accepted,
+// without a look at the pair, as long as the same key is in memory; then it tells
+// nothing. nil if the key is not in memory, or the secret has an end of its own.
+func (s *Service) Again(id, text string) func(context.Context) (*access.Caller, error) {
+	e := s.keys.Peek(id)
+	if e == nil || e.Value.typ != REST || e.Value.old != nil {
+		return nil
+	}
+	if match, _ := e.Value.secret.Recall(text); !match {
+		return nil
+	}
+	return func(context.Context) (*access.Caller, error) {
+		k := e.Value
+		if k.expired(s.o.Now) {
+			return nil, nil
+		}
+		alive, err := s.keys.TrustAgain(k.key.ID, e)
+		if err != nil || !alive {
+			return nil, err
+		}
+		return &k.caller, nil
+	}
 }
 
 // Holder returns the caller that holds the key with the given id, for who has
@@ -87,7 +115,7 @@ func (s *Service) holder(ctx context.Context, id string, check func(*loaded) err
 				Reason:     "authentication expected API key type of [rest], but API key [" + id + "] has type [" + string(k.typ) + "]",
 				Challenges: []string{"Basic"},
 			}
-		case k.expiresAt != 0 && s.o.Now().UnixMilli() >= k.expiresAt:
+		case k.expired(s.o.Now):
 			return nil, wrongCredentials("api key is expired")
 		}
 		switch alive, err := s.keys.Trust(e); { // last: a slow secret gives a revocation time to arrive

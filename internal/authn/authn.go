@@ -22,6 +22,9 @@ type APIKeys interface {
 	// Verify returns the caller that holds a key, or fault.Unauthenticated.
 	// The caller is shared and must not be changed.
 	Verify(ctx context.Context, id, secret string) (*access.Caller, error)
+	// Again returns what tells the same of the same pair as long as memory alone can
+	// tell; nil if it cannot.
+	Again(id, secret string) Again
 }
 
 // Tokens verifies access tokens.
@@ -29,6 +32,8 @@ type Tokens interface {
 	// Verify returns the caller that holds a token, or fault.Unauthenticated.
 	// The caller is shared and must not be changed.
 	Verify(ctx context.Context, text string) (*access.Caller, error)
+	// Again is that of [APIKeys].
+	Again(text string) Again
 }
 
 // ServiceTokens verifies the tokens of service accounts.
@@ -116,9 +121,20 @@ func (a *Authenticator) credential(ctx context.Context, header string, h http.He
 	switch {
 	case value == "":
 	case strings.EqualFold(scheme, "Bearer"):
-		return a.bearer(ctx, value, h)
+		return remembered(ctx, value, func() (*access.Caller, error) { return a.bearer(ctx, value, h) }, func() Again {
+			if a.Tokens == nil {
+				return nil
+			}
+			return a.Tokens.Again(value)
+		})
 	case strings.EqualFold(scheme, "ApiKey") && a.APIKeys != nil:
-		return a.apiKey(ctx, value)
+		return remembered(ctx, value, func() (*access.Caller, error) { return a.apiKey(ctx, value) }, func() Again {
+			id, text, bad := secret.Decoded(value)
+			if bad != "" {
+				return nil
+			}
+			return a.APIKeys.Again(id, text)
+		})
 	case strings.EqualFold(scheme, "ApiKey"):
 		return nil, missing(uri) // nobody becomes anonymous by a credential that is not accepted
 	case strings.EqualFold(scheme, "Basic"):

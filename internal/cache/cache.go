@@ -103,6 +103,24 @@ func (c *Cache[V]) Trust(e *Entry[V]) (alive bool, err error) {
 	return !e.Dead(), nil
 }
 
+// Peek is Get for who wants to hold on to the entry, see [Cache.TrustAgain]: it
+// counts as no use.
+func (c *Cache[V]) Peek(key string) *Entry[V] {
+	if c.entries == nil {
+		return nil
+	}
+	e, _ := c.entries.GetIfPresent(key)
+	return e
+}
+
+// TrustAgain is Trust for who holds on to an entry, and does not ask Get for it.
+func (c *Cache[V]) TrustAgain(key string, e *Entry[V]) (alive bool, err error) {
+	if c.hits.Add(1)%16 == 0 {
+		c.entries.GetIfPresent(key) // or it would be pushed out, as one that nobody uses
+	}
+	return c.Trust(e)
+}
+
 // Get returns the entry of key, or nil.
 func (c *Cache[V]) Get(key string) *Entry[V] {
 	if c.entries == nil {

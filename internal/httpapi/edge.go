@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"latchkey/internal/authn"
 )
 
 // Times a connection may take. They bound what a slow or silent client can
@@ -38,7 +40,7 @@ func (s *Server) HTTPServer() *Edge {
 		DisableGeneralOptionsHandler: true,
 		ConnState:                    follow,
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
-			return context.WithValue(ctx, edgeKey{}, edgeOf(c))
+			return authn.Remembering(context.WithValue(ctx, edgeKey{}, edgeOf(c)))
 		},
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}}

@@ -4,24 +4,40 @@ import (
 	"crypto/x509"
 	"net/http"
 	"strings"
+	"time"
 
 	"latchkey/internal/access"
 	"latchkey/internal/fault"
 )
 
+// readWhole reads the body of a request, and judges its caller again if that took
+// long.
+func (s *Server) readWhole(x *exchange, c *call) error {
+	began := time.Now()
+	if err := s.readBody(x, c); err != nil {
+		return err
+	}
+	expectBody(x.r, false)
+	if c.by == nil || time.Since(began) <= promptBody {
+		return nil
+	}
+	err := s.authenticateAgain(x.r, x.uri, c)
+	x.by = c.by
+	return err
+}
+
 // authenticateAgain is for a caller whose body took its time: what was revoked
 // meanwhile must not act. A Kerberos ticket is good for one look, and nothing
 // here revokes one.
-func (s *Server) authenticateAgain(x *exchange, c *call) error {
-	if x.showed("Negotiate") {
+func (s *Server) authenticateAgain(r *http.Request, uri string, c *call) error {
+	if showed(r, "Negotiate") {
 		return nil
 	}
-	by, err := s.Auth.Authenticate(x.r.Context(), x.r.Header, shown(x.r), x.uri)
-	if err != nil {
-		return err
+	by, err := s.Auth.Authenticate(r.Context(), r.Header, shown(r), uri)
+	if err == nil {
+		c.by = by
 	}
-	x.by, c.by = by, by
-	return nil
+	return err
 }
 
 // stillHolds refuses to hand out a new credential to whoever got it with one that
@@ -29,7 +45,7 @@ func (s *Server) authenticateAgain(x *exchange, c *call) error {
 // thief who makes a new one without a pause outlives every revocation: some request
 // is always on its way. The new one stays behind, and nobody knows its secret.
 func (s *Server) stillHolds(x *exchange) error {
-	if x.showed("Negotiate") {
+	if showed(x.r, "Negotiate") {
 		return nil
 	}
 	by, err := s.Auth.Authenticate(x.r.Context(), x.r.Header, shown(x.r), x.uri)
@@ -43,8 +59,8 @@ func (s *Server) stillHolds(x *exchange) error {
 }
 
 // showed reports whether the credential of the request is of a scheme.
-func (x *exchange) showed(scheme string) bool {
-	shown, _, _ := strings.Cut(x.r.Header.Get("Authorization"), " ")
+func showed(r *http.Request, scheme string) bool {
+	shown, _, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	return strings.EqualFold(shown, scheme)
 }
 

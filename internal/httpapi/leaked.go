@@ -79,9 +79,10 @@ func (s *Server) openText(x *exchange, c *call) (*textBody, error) {
 		return nil, err
 	}
 	setReadDeadline(x.w, textTimeout)
+	r, uri := x.r, x.uri // and not x, which would be on the heap for every request
 	return &textBody{in: in, left: maxText, gzip: z, authenticateAgain: func() error {
-		expectBody(x.r, false)
-		return s.authenticateAgain(x, c)
+		expectBody(r, false)
+		return s.authenticateAgain(r, uri, c)
 	}}, nil
 }
 

@@ -348,21 +348,14 @@ func (s *Server) serve(x *exchange) (reply, error) {
 	if err := checkConsistency(r); err != nil {
 		return reply{}, err
 	}
-	if rt, _ := s.router.find(r.Method, r.URL); r.ContentLength != 0 && rt != nil && rt.streams {
-		if c.text, err = s.openText(x, c); err != nil {
-			return reply{}, err
-		}
-		defer c.text.close()
-	} else if r.ContentLength != 0 {
-		began := time.Now()
-		if err := s.readBody(x, c); err != nil {
-			return reply{}, err
-		}
-		expectBody(r, false)
-		if c.by != nil && time.Since(began) > promptBody {
-			if err := s.authenticateAgain(x, c); err != nil {
+	if r.ContentLength != 0 {
+		if rt, _ := s.router.find(r.Method, r.URL); rt != nil && rt.streams {
+			if c.text, err = s.openText(x, c); err != nil {
 				return reply{}, err
 			}
+			defer c.text.close()
+		} else if err := s.readWhole(x, c); err != nil {
+			return reply{}, err
 		}
 	}
 	hasBody := len(c.content) > 0 || c.text != nil

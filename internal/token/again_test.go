@@ -1,0 +1,60 @@
+package token_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"latchkey/internal/token"
+)
+
+// Who holds on to a token that was accepted learns of whatever ends it.
+func TestAgain(t *testing.T) {
+	clock := time.Now()
+	var lease error
+	for name, tt := range map[string]struct {
+		act  func(f *fixture, g token.Granted) error
+		want string
+	}{
+		"nothing": {func(*fixture, token.Granted) error { return nil }, "u"},
+		"its invalidation": {func(f *fixture, g token.Granted) error {
+			_, err := f.Invalidate(t.Context(), client("admin", "manage_token"), token.InvalidateRequest{Token: g.Access})
+			return err
+		}, "judge"},
+		"its expiration":  {func(*fixture, token.Granted) error { clock = clock.Add(2 * time.Hour); return nil }, "judge"},
+		"a lease's lapse": {func(*fixture, token.Granted) error { lease = errors.New("lapsed"); return nil }, "cannot tell"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			lease = nil
+			f := newFixture(t, func(o *token.Options) {
+				o.Now = func() time.Time { return clock }
+				o.Lease = func() error { return lease }
+			})
+			g := f.grant(t, client("admin", "manage_token"), passwordGrant("u"))
+			if f.Again(g.Access) != nil {
+				t.Error("a token that is not in memory was taken for known")
+			}
+			f.accepted(t, g.Access)
+			again := f.Again(g.Access)
+			ask := func() string {
+				switch c, err := again(t.Context()); {
+				case err != nil:
+					return "cannot tell"
+				case c == nil:
+					return "judge"
+				default:
+					return c.Username
+				}
+			}
+			if got := ask(); got != "u" {
+				t.Fatalf("at first: %s", got)
+			}
+			if err := tt.act(f, g); err != nil {
+				t.Fatal(err)
+			}
+			if got := ask(); got != tt.want {
+				t.Errorf("after %s: %s; want %s", name, got, tt.want)
+			}
+		})
+	}
+}

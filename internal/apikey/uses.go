@@ -23,6 +23,7 @@ type Use struct {
 const (
 	useInterval  = 10 * time.Second // between two writes of what was noted: what a crash loses
 	lastUseWrite = 10 * time.Second // how long the last of them may take
+	manyUses     = 2000             // keys whose use is written before it is time, so that few are held
 	maxUses      = 50_000           // keys whose use waits to be written
 	maxAgent     = 256              // characters
 	usesAtOnce   = 1000             // bounds how long one write holds up others
@@ -92,7 +93,7 @@ func (u *uses) note(use Use) bool {
 		return false
 	}
 	u.noted[use.KeyID] = use
-	if len(u.noted) >= maxUses/2 {
+	if len(u.noted) >= manyUses {
 		select {
 		case u.many <- struct{}{}:
 		default:
@@ -121,6 +122,9 @@ func (u *uses) written(done []Use) {
 		if u.noted[use.KeyID] == use {
 			delete(u.noted, use.KeyID)
 		}
+	}
+	if len(u.noted) == 0 {
+		u.noted = make(map[string]Use) // the old one keeps the size that it once had
 	}
 }
 

@@ -148,7 +148,12 @@ func (d *DB) InvalidateAPIKeys(ctx context.Context, sel apikey.Selector, restOnl
 		found = apikey.Invalidated{}
 		var live []string
 		for _, w := range where(sel) {
-			before := w.clone().add("invalidated_at IS NOT NULL")
+			if len(sel.IDs) > 0 {
+				if err := tx.fates(w, restOnly, &found, &live); err != nil {
+					return err
+				}
+				continue
+			}
 			w.add("invalidated_at IS NULL")
 			if restOnly {
 				others := w.clone().add("type <> %s", string(apikey.REST))
@@ -159,11 +164,6 @@ func (d *DB) InvalidateAPIKeys(ctx context.Context, sel apikey.Selector, restOnl
 			}
 			if err := tx.texts(&live, `SELECT id`+fromKeys+w.String(), w.args...); err != nil {
 				return err
-			}
-			if len(sel.IDs) > 0 {
-				if err := tx.texts(&found.Before, `SELECT id`+fromKeys+before.String(), before.args...); err != nil {
-					return err
-				}
 			}
 		}
 		var err error
@@ -263,6 +263,32 @@ func (d *DB) existing(ctx context.Context, sel apikey.Selector) ([]string, error
 		}
 	}
 	return there, nil
+}
+
+// fates adds the keys that were chosen by their ids to what is live, was invalidated
+// before, or is not reached.
+func (tx *Tx) fates(w *condition, restOnly bool, found *apikey.Invalidated, live *[]string) error {
+	rows, err := tx.queryOnce(`SELECT id, type, EXISTS (SELECT 1 FROM invalidated_keys WHERE key_id = id) FROM api_keys`+w.String(), w.args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id, typ string
+		var gone bool
+		if err := rows.Scan(&id, &typ, &gone); err != nil {
+			return err
+		}
+		switch {
+		case gone:
+			found.Before = append(found.Before, id)
+		case restOnly && apikey.Type(typ) != apikey.REST:
+			found.NotReached = append(found.NotReached, id)
+		default:
+			*live = append(*live, id)
+		}
+	}
+	return rows.Err()
 }
 
 // UpdateAPIKeys implements apikey.Store.

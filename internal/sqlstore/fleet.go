@@ -137,7 +137,7 @@ func (s *FleetStore) Members(ctx context.Context, applied fleet.Mark) (fleet.Mem
 		return err
 	}, `
 		SELECT rev, uid, EXISTS (SELECT 1 FROM lk_log WHERE rev = $1 AND uid = $2), node_id, name, addr, acked_rev, lease_seq
-		FROM lk_rev LEFT JOIN lk_node ON TRUE ORDER BY node_id`, applied.Rev, applied.UID)
+		FROM lk_rev LEFT JOIN lk_node ON TRUE WHERE one = 1 ORDER BY node_id`, applied.Rev, applied.UID)
 	return all, err
 }
 

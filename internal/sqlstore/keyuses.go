@@ -2,6 +2,8 @@ package sqlstore
 
 import (
 	"context"
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -9,26 +11,48 @@ import (
 	"latchkey/internal/apikey"
 )
 
+// usesStep is how many uses one statement notes.
+const usesStep = 100
+
 // NoteAPIKeyUses implements apikey.Store.
 func (d *DB) NoteAPIKeyUses(ctx context.Context, uses []apikey.Use) error {
-	uses = slices.SortedStableFunc(slices.Values(uses), func(a, b apikey.Use) int { return strings.Compare(a.KeyID, b.KeyID) }) // two writers do not wait for each other
+	last := make(map[string]apikey.Use, len(uses)) // no statement changes a row twice
+	for _, u := range uses {
+		if l, ok := last[u.KeyID]; !ok || u.At.After(l.At) {
+			last[u.KeyID] = u
+		}
+	}
+	ids := slices.Sorted(maps.Keys(last)) // two writers do not wait for each other
 	return d.write(ctx, func(tx *Tx) error {
-		for _, u := range uses {
-			n, err := tx.exec(`
-				INSERT INTO api_key_uses (key_id, used_at, address, agent)
-				SELECT id, CAST($2 AS BIGINT), $3, $4 FROM api_keys WHERE id = $1`+tx.keepRow()+`
-				ON CONFLICT (key_id) DO UPDATE SET used_at = excluded.used_at, address = excluded.address, agent = excluded.agent
-				WHERE excluded.used_at > api_key_uses.used_at`,
-				u.KeyID, u.At.UnixMilli(), u.Address, u.Agent)
-			if err != nil {
+		for step := range slices.Chunk(ids, usesStep) {
+			if err := tx.noteUses(step, last); err != nil {
 				return err
-			}
-			if n > 0 {
-				tx.searchableUsed(u)
 			}
 		}
 		return nil
 	})
+}
+
+func (tx *Tx) noteUses(ids []string, last map[string]apikey.Use) error {
+	var values []string
+	var args []any
+	for _, id := range ids {
+		u, n := last[id], len(args)
+		values = append(values, fmt.Sprintf("($%d,CAST($%d AS BIGINT),$%d,$%d)", n+1, n+2, n+3, n+4))
+		args = append(args, u.KeyID, u.At.UnixMilli(), u.Address, u.Agent)
+	}
+	var noted []string
+	err := tx.texts(&noted, `
+		WITH used (key_id, used_at, address, agent) AS (VALUES `+strings.Join(values, ",")+`)
+		INSERT INTO api_key_uses (key_id, used_at, address, agent)
+		SELECT id, used_at, address, agent FROM used JOIN api_keys ON id = key_id WHERE TRUE ORDER BY id`+tx.keepRow()+`
+		ON CONFLICT (key_id) DO UPDATE SET used_at = excluded.used_at, address = excluded.address, agent = excluded.agent
+		WHERE excluded.used_at > api_key_uses.used_at
+		RETURNING key_id`, args...)
+	for _, id := range noted {
+		tx.searchableUsed(last[id])
+	}
+	return err
 }
 
 // APIKeyUses implements apikey.Store.

@@ -45,13 +45,13 @@ func (tx *Tx) lockRow() string {
 	return ` FOR UPDATE`
 }
 
-// keepRow is lock for a query of one row of one table that others may go on
-// changing, but not remove.
+// keepRow is lock for a query of keys that others may go on changing, but not
+// remove.
 func (tx *Tx) keepRow() string {
 	if !tx.dialect.others {
 		return ""
 	}
-	return ` FOR KEY SHARE`
+	return ` FOR KEY SHARE OF api_keys`
 }
 
 // A refresh elsewhere makes a token that a statement, which began before, does not

@@ -92,6 +92,37 @@ func TestNeighboursOfATransactionThatGaveWay(t *testing.T) {
 	wantRows(t, db, "first", "killed", "schema_floor")
 }
 
+// Acts go without savepoints until one of them fails.
+func TestAnActThatFailsHalfwayTakesNoNeighbourAlong(t *testing.T) {
+	db := openPostgresTest(t, pgtest.URL(t))
+	release := busy(t, db)
+	half := func(name string, fails func(*Tx) error) func(*Tx) error {
+		return func(tx *Tx) error {
+			if err := note(name)(tx); err != nil {
+				return err
+			}
+			return fails(tx)
+		}
+	}
+	var errs [4]error
+	var all sync.WaitGroup
+	for i, act := range []func(*Tx) error{
+		note("first"),
+		half("refused", func(tx *Tx) error { return note("refused")(tx) }), // by the engine
+		half("judged", func(*Tx) error { return errOwn }),
+		note("last"),
+	} {
+		all.Go(func() { errs[i] = db.write(context.Background(), act) })
+	}
+	for len(db.acts) < len(errs) {
+		runtime.Gosched()
+	}
+	release()
+	all.Wait()
+	wantKinds(t, errs[:], "done", "failed", "failed", "done")
+	wantRows(t, db, "first", "last", "schema_floor")
+}
+
 // A key goes without a savepoint, and the engine may refuse it all the same.
 func TestAKeyThatTheEngineRefusesTakesNoNeighbourAlong(t *testing.T) {
 	db := openPostgresTest(t, pgtest.URL(t))

@@ -22,7 +22,8 @@ import (
 // interrupted rolls back every neighbour's change as well. Each act is a
 // savepoint, so that one that fails takes nobody along. Where others write to
 // the same store, a transaction may have to give way to theirs and is run again:
-// an act sets what it returns anew each time.
+// an act sets what it returns anew each time. So there savepoints are only made
+// once an act has failed.
 type writer struct {
 	tx      Tx
 	dialect *dialect
@@ -147,10 +148,17 @@ func (w *writer) commit(batch []*act) {
 	if len(live) == 0 {
 		return
 	}
-	written, err := w.transact(live)
-	for try := 0; fault.KindOf(err) == fault.Unavailable && (w.dialect.again(err) || errors.Is(err, errSpoilt)) && try < retries; try++ {
-		time.Sleep(rand.N(firstPause << try))
-		written, err = w.transact(live)
+	savepoints := !w.dialect.others // there each of them is a journey to the server, and a transaction can be run again
+	written, err := w.transact(live, savepoints)
+	for try := 0; fault.KindOf(err) == fault.Unavailable && try < retries; try++ {
+		if errors.Is(err, errSpoilt) {
+			savepoints = true
+		} else if w.dialect.again(err) {
+			time.Sleep(rand.N(firstPause << try))
+		} else {
+			break
+		}
+		written, err = w.transact(live, savepoints)
 	}
 	if fault.KindOf(err) == fault.Unknown {
 		w.tx.keys.doubt()
@@ -184,13 +192,13 @@ const (
 
 // transact returns what it has added to the log, if anything, and what befell the
 // whole transaction; what befell one act is in the act.
-func (w *writer) transact(live []*act) (written *fleet.Record, err error) {
+func (w *writer) transact(live []*act, savepoints bool) (written *fleet.Record, err error) {
 	if err := w.tx.conn.begin(); err != nil {
 		return nil, notDone(err)
 	}
 	failed := 0
 	for _, a := range live {
-		if err := w.attempt(a, len(live) == 1); err != nil {
+		if err := w.attempt(a, len(live) == 1, savepoints); err != nil {
 			w.tx.conn.rollback()
 			return nil, notDone(err)
 		}
@@ -218,18 +226,17 @@ func (w *writer) transact(live []*act) (written *fleet.Record, err error) {
 
 // attempt runs one act inside a savepoint, or, when it is alone or bare, without one.
 // It fails if the transaction can no longer be used.
-func (w *writer) attempt(a *act, alone bool) error {
-	if alone || a.bare {
+func (w *writer) attempt(a *act, alone, savepoints bool) error {
+	if alone || !savepoints || a.bare && !w.dialect.others {
 		a.err = a.run(&w.tx)
 		switch {
 		case a.err == nil:
 			return nil
 		case w.dialect.again(a.err):
 			return a.err
-		case alone, fault.KindOf(a.err) != fault.Internal:
+		case alone, a.bare && fault.KindOf(a.err) != fault.Internal:
 			return nil
 		case w.dialect.others:
-			a.bare = false // the next time, it fails by itself
 			return errors.Join(errSpoilt, a.err)
 		}
 		return a.err
@@ -249,7 +256,8 @@ func (w *writer) attempt(a *act, alone bool) error {
 	return err
 }
 
-// errSpoilt says that a bare act has ended the transaction of its neighbours.
+// errSpoilt says that an act without a savepoint has ended the transaction of its
+// neighbours. The next time, it fails by itself.
 var errSpoilt = errors.New("one change was refused without a savepoint")
 
 func (a *act) run(tx *Tx) (err error) {

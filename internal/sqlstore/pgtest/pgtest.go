@@ -72,17 +72,19 @@ var schemas atomic.Int64
 type Server struct {
 	Port int
 
-	dir    string
-	bin    string // the folder of its programs
-	as     *syscall.SysProcAttr
-	cmd    *exec.Cmd
-	ended  chan struct{}
-	output bytes.Buffer
+	dir      string
+	bin      string // the folder of its programs
+	as       *syscall.SysProcAttr
+	settings []string // of the caller
+	cmd      *exec.Cmd
+	ended    chan struct{}
+	output   bytes.Buffer
 }
 
-// Start makes a cluster and starts its server. The error is exec.ErrNotFound if
-// there is no PostgreSQL here. The caller stops it.
-func Start() (_ *Server, err error) {
+// Start makes a cluster and starts its server, with more settings, as fsync=on, that
+// come before those for tests. The error is exec.ErrNotFound if there is no PostgreSQL
+// here. The caller stops it.
+func Start(settings ...string) (_ *Server, err error) {
 	bin, err := programs()
 	if err != nil {
 		return nil, err
@@ -91,7 +93,7 @@ func Start() (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{dir: dir, bin: bin, as: &syscall.SysProcAttr{}}
+	s := &Server{dir: dir, bin: bin, as: &syscall.SysProcAttr{}, settings: settings}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, os.RemoveAll(dir))
@@ -159,7 +161,8 @@ func (s *Server) unprivileged() error {
 // Run starts the server, on its data of before if it has any, and waits until it answers.
 func (s *Server) Run() error {
 	args := []string{"-D", filepath.Join(s.dir, "data"), "-k", s.dir, "-p", strconv.Itoa(s.Port), "-h", "127.0.0.1"}
-	for _, setting := range []string{"fsync=off", "full_page_writes=off", "shared_buffers=32MB", "max_connections=300", "deadlock_timeout=50ms", "autovacuum=off"} {
+	quick := []string{"fsync=off", "full_page_writes=off", "shared_buffers=32MB", "max_connections=300", "deadlock_timeout=50ms", "autovacuum=off"}
+	for _, setting := range append(quick, s.settings...) { // the last of each name counts
 		args = append(args, "-c", setting)
 	}
 	s.output.Reset()

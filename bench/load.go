@@ -18,6 +18,24 @@ import (
 type load struct {
 	perSecond float64
 	p50, p99  time.Duration
+	took      []time.Duration // of each request, in order of length
+}
+
+func newLoad(took []time.Duration, elapsed time.Duration) load {
+	slices.Sort(took)
+	at := func(q float64) time.Duration { return took[int(q*float64(len(took)-1))] }
+	return load{float64(len(took)) / elapsed.Seconds(), at(.5), at(.99), took}
+}
+
+// together returns several runs, one after the other, as one.
+func together(runs []load) load {
+	var took []time.Duration
+	var elapsed float64
+	for _, l := range runs {
+		took = append(took, l.took...)
+		elapsed += float64(len(l.took)) / l.perSecond
+	}
+	return newLoad(took, time.Duration(elapsed*float64(time.Second)))
 }
 
 func (l load) String() string {
@@ -41,15 +59,20 @@ func round(d time.Duration) time.Duration {
 // status but want is an error. The generator costs little: it writes bytes that
 // are ready and reads no more of an answer than its length.
 func drive(addr string, conns int, d time.Duration, n int64, want int, request func(i int64) []byte) (load, error) {
+	return driveAll([]string{addr}, conns, d, n, want, request)
+}
+
+// driveAll is drive with the connections spread over several servers.
+func driveAll(addrs []string, conns int, d time.Duration, n int64, want int, request func(i int64) []byte) (load, error) {
 	var next atomic.Int64
 	var mu sync.Mutex
 	var all []time.Duration
 	var failed error
 	var wg sync.WaitGroup
 	start := time.Now()
-	for range conns {
+	for i := range conns {
 		wg.Go(func() {
-			took, err := oneConnection(addr, start.Add(d), n, want, &next, request)
+			took, err := oneConnection(addrs[i%len(addrs)], start.Add(d), n, want, &next, request)
 			mu.Lock()
 			defer mu.Unlock()
 			all = append(all, took...)
@@ -57,13 +80,11 @@ func drive(addr string, conns int, d time.Duration, n int64, want int, request f
 		})
 	}
 	wg.Wait()
-	elapsed := time.Since(start).Seconds()
+	elapsed := time.Since(start)
 	if failed != nil || len(all) == 0 {
 		return load{}, fmt.Errorf("%d answers: %w", len(all), failed)
 	}
-	slices.Sort(all)
-	at := func(q float64) time.Duration { return all[int(q*float64(len(all)-1))] }
-	return load{float64(len(all)) / elapsed, at(.5), at(.99)}, nil
+	return newLoad(all, elapsed), nil
 }
 
 func oneConnection(addr string, end time.Time, n int64, want int, next *atomic.Int64, request func(int64) []byte) ([]time.Duration, error) {

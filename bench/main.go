@@ -2,7 +2,7 @@
 // on: one run prints all figures as ratios. README and RESULTS.md say what they
 // mean.
 //
-//	cd bench && go run . [-quick] [-only cached,uncached,create,invalidate,mass,start,bearer,grant,refresh,masstokens,queries]
+//	cd bench && go run . [-quick] [-only cached,uncached,create,invalidate,mass,start,bearer,grant,refresh,masstokens,queries,fleet,pgqueries]
 package main
 
 import (
@@ -32,6 +32,7 @@ var measurements = []struct {
 }{
 	{"cached", cached}, {"uncached", uncached}, {"create", creates}, {"invalidate", invalidateOne}, {"mass", massInvalidation}, {"start", starts},
 	{"bearer", bearer}, {"grant", grants}, {"refresh", refreshes}, {"masstokens", massTokens}, {"queries", queries},
+	{"fleet", fleet}, {"pgqueries", pgQueries},
 }
 
 func main() {

@@ -39,23 +39,31 @@ func fill(path string, n int, mass []int) error {
 	if err != nil {
 		return errors.Join(err, tx.Rollback())
 	}
-	// Keys of the users to come are spread among the others, as in life.
-	var owners []string
-	for i, m := range mass {
-		for range m {
-			owners = append(owners, fmt.Sprint("mass-", i))
-		}
-	}
+	owner := owners(n, mass)
 	for i := range n {
-		owner := fmt.Sprint("user-", i%5000)
-		if every := n / max(len(owners), 1); every > 0 && i%every == 0 && i/every < len(owners) {
-			owner = owners[(i/every*7919)%len(owners)] // 7919 is prime: it visits each of them once
-		}
-		if _, err := insert.Exec(keyRow(fmt.Sprint("key-", i), owner, "default_native", digest)...); err != nil {
+		if _, err := insert.Exec(keyRow(fmt.Sprint("key-", i), owner(i), "default_native", digest)...); err != nil {
 			return errors.Join(err, tx.Rollback())
 		}
 	}
 	return tx.Commit()
+}
+
+// owners returns who the i-th of n keys belongs to: made-up users, among whom the
+// last ones, with as many keys as mass says, are spread, as in life.
+func owners(n int, mass []int) func(i int) string {
+	var last []string
+	for i, m := range mass {
+		for range m {
+			last = append(last, fmt.Sprint("mass-", i))
+		}
+	}
+	every := n / max(len(last), 1)
+	return func(i int) string {
+		if every > 0 && i%every == 0 && i/every < len(last) {
+			return last[(i/every*7919)%len(last)] // 7919 is prime: it visits each of them once
+		}
+		return fmt.Sprint("user-", i%5000)
+	}
 }
 
 // massInvalidation invalidates all keys of one user among a million, while
@@ -78,19 +86,25 @@ func massInvalidation(s *setup) error {
 		return err
 	}
 	defer func() { _ = lk.stop() }()
+	return s.invalidateMasses(lk, []*server{lk}, headers)
+}
+
+// invalidateMasses has one node invalidate all keys of the users that have so many,
+// while others authenticate with the keys whose headers are given.
+func (s *setup) invalidateMasses(asked *server, others []*server, headers []string) error {
 	requests := make([][]byte, len(headers))
 	for i, h := range headers {
 		requests[i] = get(authenticate, h)
 	}
-	others := func(i int64) []byte { return requests[i%int64(len(requests))] }
-	if _, err := drive(lk.addr, 8, s.d, 0, 200, others); err != nil {
+	request := func(i int64) []byte { return requests[i%int64(len(requests))] }
+	if _, err := driveAll(addresses(others), 8, s.d, 0, 200, request); err != nil {
 		return err
 	}
-	if _, err := once(lk.addr, get(authenticate, elastic)); err != nil { // the slow hash of the password is over
+	if _, err := once(asked.addr, get(authenticate, elastic)); err != nil { // the slow hash of the password is over
 		return err
 	}
 	for i, m := range s.mass {
-		body, err := s.amid(lk, fmt.Sprintf("%d of %d keys", m, s.keys), call("DELETE", "/_security/api_key", elastic, fmt.Sprintf(`{"username":"mass-%d"}`, i)), others)
+		body, err := s.amid(asked, others, fmt.Sprintf("%d of %d keys", m, s.keys), call("DELETE", "/_security/api_key", elastic, fmt.Sprintf(`{"username":"mass-%d"}`, i)), request)
 		if err != nil {
 			return err
 		}
@@ -107,14 +121,14 @@ func massInvalidation(s *setup) error {
 	return nil
 }
 
-// amid sends one request while others come in, prints what it did to them and to
-// the memory, and returns its answer.
-func (s *setup) amid(lk *server, what string, request []byte, others func(int64) []byte) ([]byte, error) {
-	before, _, err := lk.resident()
+// amid sends one request to a server while requests come in at others, prints what
+// it did to them and to the memory, and returns its answer.
+func (s *setup) amid(asked *server, others []*server, what string, request []byte, requests func(int64) []byte) ([]byte, error) {
+	before, _, err := asked.resident()
 	if err != nil {
 		return nil, err
 	}
-	usual, err := drive(lk.addr, 8, s.d, 0, 200, others)
+	usual, err := driveAll(addresses(others), 8, s.d, 0, 200, requests)
 	if err != nil {
 		return nil, err
 	}
@@ -122,16 +136,16 @@ func (s *setup) amid(lk *server, what string, request []byte, others func(int64)
 	var during load
 	var loadErr error
 	var wg sync.WaitGroup
-	wg.Go(func() { during, loadErr = driveUntil(lk.addr, 8, &over, others) })
+	wg.Go(func() { during, loadErr = driveUntil(addresses(others), 8, &over, requests) })
 	t := time.Now()
-	body, err := once(lk.addr, request)
+	body, err := once(asked.addr, request)
 	took := time.Since(t)
 	over.Store(true)
 	wg.Wait()
 	if err := errors.Join(err, loadErr); err != nil {
 		return nil, err
 	}
-	after, most, err := lk.resident()
+	after, most, err := asked.resident()
 	if err != nil {
 		return nil, err
 	}
@@ -142,8 +156,8 @@ func (s *setup) amid(lk *server, what string, request []byte, others func(int64)
 }
 
 // driveUntil is drive until over is set.
-func driveUntil(addr string, conns int, over *atomic.Bool, request func(int64) []byte) (load, error) {
-	return drive(addr, conns, time.Hour, 0, 200, func(i int64) []byte {
+func driveUntil(addrs []string, conns int, over *atomic.Bool, request func(int64) []byte) (load, error) {
+	return driveAll(addrs, conns, time.Hour, 0, 200, func(i int64) []byte {
 		if over.Load() {
 			return nil
 		}

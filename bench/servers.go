@@ -38,6 +38,10 @@ func startLatchkey(binary, data string, settings ...string) (*server, time.Durat
 	if err != nil {
 		return nil, 0, err
 	}
+	return startLatchkeyAt(addr, binary, data, settings...)
+}
+
+func startLatchkeyAt(addr, binary, data string, settings ...string) (*server, time.Duration, error) {
 	_, port, _ := net.SplitHostPort(addr)
 	args := []string{"serve", "-E", "path.data=" + data, "-E", "http.port=" + port}
 	for _, s := range settings {
@@ -88,6 +92,15 @@ func start(cmd *exec.Cmd, addr string) (*server, time.Duration, error) {
 func (s *server) stop() error {
 	err := s.cmd.Process.Signal(os.Interrupt)
 	return errors.Join(err, s.cmd.Wait(), s.log.Close(), os.Remove(s.log.Name()))
+}
+
+// addresses returns where servers are reached.
+func addresses(servers []*server) []string {
+	addrs := make([]string, len(servers))
+	for i, s := range servers {
+		addrs[i] = s.addr
+	}
+	return addrs
 }
 
 // resident returns the resident memory now, and the most there ever was, in MiB.

@@ -119,7 +119,7 @@ func massTokens(s *setup) error {
 		if _, err := manyTokens(lk.addr, m, basic(name), clientCredentials); err != nil {
 			return err
 		}
-		body, err := s.amid(lk, fmt.Sprint(m, " tokens"), call("DELETE", tokenPath, elastic, `{"username":"`+name+`"}`),
+		body, err := s.amid(lk, []*server{lk}, fmt.Sprint(m, " tokens"), call("DELETE", tokenPath, elastic, `{"username":"`+name+`"}`),
 			func(i int64) []byte { return requests[i%int64(len(requests))] })
 		if err != nil {
 			return err

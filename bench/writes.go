@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -76,7 +75,7 @@ func keyRow(name, username, realm string, digest []byte) []any {
 }
 
 // plainInserts is the loop to measure against: one goroutine inserts what the
-// clients hand over, everything that waits in one transaction.
+// clients hand over.
 func plainInserts(dir string, clients int, d time.Duration) (load, error) {
 	db, err := openTable(filepath.Join(dir, "plain.db"))
 	if err != nil {
@@ -87,6 +86,12 @@ func plainInserts(dir string, clients int, d time.Duration) (load, error) {
 	if err != nil {
 		return load{}, err
 	}
+	return grouped(clients, d, func(n int) error { return insertAll(db, insert, n) })
+}
+
+// grouped has clients wait for one goroutine that writes, each time as many at
+// once as wait.
+func grouped(clients int, d time.Duration, write func(n int) error) (load, error) {
 	queue := make(chan chan error, 4096)
 	var writer sync.WaitGroup
 	writer.Go(func() {
@@ -102,7 +107,7 @@ func plainInserts(dir string, clients int, d time.Duration) (load, error) {
 					more = false
 				}
 			}
-			err := insertAll(db, insert, len(batch))
+			err := write(len(batch))
 			for _, done := range batch {
 				done <- err
 			}
@@ -126,12 +131,10 @@ func plainInserts(dir string, clients int, d time.Duration) (load, error) {
 		})
 	}
 	wg.Wait()
-	elapsed := time.Since(start).Seconds()
+	elapsed := time.Since(start)
 	close(queue)
 	writer.Wait()
-	slices.Sort(all)
-	at := func(q float64) time.Duration { return all[int(q*float64(len(all)-1))] }
-	return load{float64(len(all)) / elapsed, at(.5), at(.99)}, failed
+	return newLoad(all, elapsed), failed
 }
 
 func insertAll(db *sql.DB, insert *sql.Stmt, n int) error {

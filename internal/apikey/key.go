@@ -102,6 +102,10 @@ type Store interface {
 	// changed is called with those ids once the change is durable, and before
 	// this call or any later write is answered: whoever learns from a write
 	// that a key is invalidated learns it after changed has returned.
+	//
+	// A store that several nodes share ends very many keys in steps, with a call of
+	// changed for each. If it fails after the first, that is fault.Unknown, and a
+	// repetition does the rest.
 	InvalidateAPIKeys(ctx context.Context, sel Selector, restOnly bool, at time.Time, changed func(ids []string)) (Invalidated, error)
 
 	// UpdateAPIKeys has judge look at each key that sel chooses by id, invalidated

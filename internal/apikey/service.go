@@ -175,6 +175,18 @@ func (s *Service) Forget(ids []string) {
 	s.keys.Kill(ids...)
 }
 
+// ForgetOwner is [Service.Forget] for the keys of a username in a realm; "" is any.
+func (s *Service) ForgetOwner(username, realm string) {
+	s.keys.KillWhere(func(_ string, k *loaded) bool {
+		return (username == "" || k.caller.Username == username) && (realm == "" || k.caller.Realm.Name == realm)
+	})
+}
+
+// ForgetIf is [Service.Forget] for the keys whose ids it is true of.
+func (s *Service) ForgetIf(named func(id string) bool) {
+	s.keys.KillWhere(func(id string, _ *loaded) bool { return named(id) })
+}
+
 // ClearCache forgets what is held in memory of the given keys, or of all if
 // ids holds "*" or "_all". Unknown ids are no error. It needs manage_security.
 func (s *Service) ClearCache(by *access.Caller, ids []string) error {

@@ -21,12 +21,15 @@ import (
 // Entry is a value and whether it may still be trusted.
 type Entry[V any] struct {
 	Value V
+	key   string
+	rules *rules[V] // of the cache; nil: it is of none
 	dead  atomic.Bool
+	seen  atomic.Uint32 // the last rule that it was held against, or that came before its load
 }
 
 // Dead reports whether the entry was killed, flushed or pushed out. Only an
 // entry that is not dead after all other checks were made may be accepted.
-func (e *Entry[V]) Dead() bool { return e.dead.Load() }
+func (e *Entry[V]) Dead() bool { return e.dead.Load() || e.rules != nil && e.rules.end(e) }
 
 // Options sizes a cache.
 type Options struct {
@@ -41,15 +44,16 @@ type Options struct {
 
 // Cache holds values by key. It is safe for concurrent use.
 //
-// A load that overlaps a kill of its key, or a flush, is returned to its own
-// caller as a dead entry and not kept: a reader that fetched a key just before
-// it was revoked would otherwise put the live copy back just after.
+// A load that overlaps a kill of its key, or a flush, or a rule that kills what it
+// loads, is returned to its own caller as a dead entry and not kept: a reader that
+// fetched a key just before it was revoked would otherwise put the live copy back
+// just after.
 type Cache[V any] struct {
 	entries *otter.Cache[string, *Entry[V]] // nil if nothing is kept
 	applied atomic.Uint64                   // the last kill that every shard knows
 	next    atomic.Uint64                   // the last kill that has begun
-	gen     atomic.Uint64                   // bumped by every flush
 	lease   func() error                    // may be nil
+	rules   rules[V]
 	seed    maphash.Seed
 	shards  [64]shard
 	// Last, and so apart from what every reader looks at.
@@ -71,6 +75,7 @@ const maxTombs = 1024
 // New returns an empty cache.
 func New[V any](o Options) *Cache[V] {
 	c := &Cache[V]{seed: maphash.MakeSeed(), lease: o.Lease}
+	c.rules.recent.Store(&recent[V]{})
 	if o.Max <= 0 || o.TTL <= 0 {
 		return c
 	}
@@ -127,10 +132,25 @@ func (c *Cache[V]) Get(key string) *Entry[V] {
 		return nil
 	}
 	e, found := c.entries.GetIfPresent(key)
-	if found {
-		c.hits.Add(1)
+	if !found {
+		return nil
 	}
+	if e.Dead() { // by a rule: it was not looked for
+		c.drop(key, e)
+		return nil
+	}
+	c.hits.Add(1)
 	return e
+}
+
+// drop lets go of a dead entry, and not of the one that may have taken its place.
+func (c *Cache[V]) drop(key string, e *Entry[V]) {
+	c.entries.ComputeIfPresent(key, func(now *Entry[V]) (*Entry[V], otter.ComputeOp) {
+		if now == e {
+			return nil, otter.InvalidateOp
+		}
+		return now, otter.CancelOp
+	})
 }
 
 // Stats tells how a cache is used.
@@ -157,7 +177,7 @@ func (c *Cache[V]) Fill(ctx context.Context, key string, load func(ctx context.C
 	s := &c.shards[maphash.String(c.seed, key)%uint64(len(c.shards))]
 	s.mu.Lock()
 	s.loading++
-	start, gen := c.applied.Load(), c.gen.Load()
+	start, seen := c.applied.Load(), c.rules.recent.Load().last
 	s.mu.Unlock()
 	done := false
 	defer func() {
@@ -173,15 +193,17 @@ func (c *Cache[V]) Fill(ctx context.Context, key string, load func(ctx context.C
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	done = true
-	touched := c.gen.Load() != gen || s.tombs[key] > start || s.floor > start
+	touched := s.tombs[key] > start || s.floor > start
 	s.loaded()
 	if err != nil {
 		return nil, err
 	}
-	e := &Entry[V]{Value: v}
+	e := &Entry[V]{Value: v, key: key, rules: &c.rules}
+	e.seen.Store(seen)
 	switch {
 	case touched:
 		e.dead.Store(true)
+	case e.Dead(): // by a flush or a rule that came meanwhile
 	case c.entries != nil:
 		if kept, ok := c.entries.GetIfPresent(key); ok && !kept.Dead() {
 			return kept, nil // another load was first, and nothing has touched the key since
@@ -237,23 +259,19 @@ func (s *shard) bury(key string, rev uint64) {
 // Flush declares every entry dead. When it returns, no load that began before
 // the call is kept.
 func (c *Cache[V]) Flush() {
-	c.gen.Add(1)
-	for i := range c.shards { // a fill that saw the old generation has stored its entry by now
-		c.shards[i].pass()
-	}
+	c.rules.all()
 	if c.entries == nil {
 		return
 	}
-	for _, e := range c.entries.All() {
-		e.dead.Store(true)
+	seen := 0
+	for key, e := range c.entries.All() { // for the memory
+		if e.Dead() { // and not loaded since
+			c.drop(key, e)
+		}
+		if seen++; seen%1000 == 0 {
+			runtime.Gosched() // as in Kill
+		}
 	}
-	c.entries.InvalidateAll()
-}
-
-// pass returns once nobody holds the lock who held it before.
-func (s *shard) pass() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 }
 
 // Len returns about how many entries are held.

@@ -150,6 +150,7 @@ func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *rooms, 
 			sqlstore.EndedRoles: roles.Forget, sqlstore.EndedRoleMappings: mappings.Forget,
 			sqlstore.EndedServiceTokens: accounts.Forget, sqlstore.EndedApplicationPrivileges: applications.Forget,
 		})
+		member.forgetsMasses(map[string]masses{sqlstore.EndedAPIKeys: keys, sqlstore.EndedTokens: tokens})
 	}
 	return &rooms{db, users, roles, keys, tokens, accounts, mappings, realms, applications, member}, nil
 }

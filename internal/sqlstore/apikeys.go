@@ -144,106 +144,20 @@ func (d *DB) InvalidateAPIKeys(ctx context.Context, sel apikey.Selector, restOnl
 		}
 		sel.IDs = there
 	}
-	err := d.write(ctx, func(tx *Tx) error {
-		found = apikey.Invalidated{}
-		var live []string
-		for _, w := range where(sel) {
-			if len(sel.IDs) > 0 {
-				if err := tx.fates(w, restOnly, &found, &live); err != nil {
-					return err
-				}
-				continue
-			}
-			w.add("invalidated_at IS NULL")
-			if restOnly {
-				others := w.clone().add("type <> %s", string(apikey.REST))
-				if err := tx.texts(&found.NotReached, `SELECT id`+fromKeys+others.String(), others.args...); err != nil {
-					return err
-				}
-				w.add("type = %s", string(apikey.REST))
-			}
-			if err := tx.texts(&live, `SELECT id`+fromKeys+w.String(), w.args...); err != nil {
-				return err
-			}
-		}
-		var err error
-		if found.IDs, err = tx.invalidate(live, at); err != nil {
-			return err
-		}
-		if len(sel.IDs) > 0 && tx.dialect.others { // who may have invalidated some between two of these statements
-			found.Before = append(found.Before, without(live, found.IDs)...)
-			found.NotReached = without(found.NotReached, found.Before)
-		}
-		tx.ended(EndedAPIKeys, found.IDs...)
-		tx.committed(func() { changed(found.IDs) })
-		return nil
-	})
-	if err != nil {
+	m := keyMass{sel: sel, restOnly: restOnly, at: at, changed: changed}
+	if err := d.writeEach(ctx, m.next); err != nil {
 		return apikey.Invalidated{}, err
+	}
+	found = m.found
+	if len(sel.IDs) > 0 && d.others { // who may have invalidated some since they were found
+		found.Before = append(found.Before, without(m.live, found.IDs)...)
+		found.NotReached = without(found.NotReached, found.Before)
 	}
 	slices.Sort(found.IDs)
 	slices.Sort(found.Before)
 	found.Before = slices.Compact(found.Before)
 	slices.Sort(found.NotReached)
 	return found, nil
-}
-
-// invalidate marks keys that were found live, and returns those that no other
-// writer has marked since then. A mass of them goes in steps with pauses: whoever
-// authenticates meanwhile finds a processor free.
-func (tx *Tx) invalidate(ids []string, at time.Time) ([]string, error) {
-	var done []string
-	if tx.dialect.others {
-		slices.Sort(ids) // two who mark the same keys do not wait for each other
-	}
-	args := make([]any, 0, 1+min(len(ids), invalidationStep))
-	for step := range slices.Chunk(ids, invalidationStep) {
-		args = append(args[:0], at.UnixMilli())
-		for _, id := range step {
-			args = append(args, id)
-		}
-		var err error
-		switch {
-		case tx.dialect.others:
-			err = tx.texts(&done, invalidateText(len(step))+` ON CONFLICT (key_id) DO NOTHING RETURNING key_id`, args...)
-		case len(step) == invalidationStep:
-			_, err = tx.exec(invalidateStep, args...)
-		case len(step) == 1:
-			_, err = tx.exec(invalidateOne, args...)
-		default:
-			_, err = tx.execOnce(invalidateText(len(step)), args...)
-		}
-		if err != nil {
-			return nil, err
-		}
-		if len(step) < len(ids) {
-			time.Sleep(invalidationPause)
-		}
-	}
-	if !tx.dialect.others {
-		done = ids
-	}
-	tx.searchableInvalidated(done, at)
-	return done, nil
-}
-
-const (
-	invalidationStep  = 100 // keys, about 200 microseconds of work
-	invalidationPause = 50 * time.Microsecond
-)
-
-var invalidateStep, invalidateOne = invalidateText(invalidationStep), invalidateText(1)
-
-func invalidateText(n int) string {
-	b := strings.Builder{}
-	b.WriteString(`INSERT INTO invalidated_keys (key_id, invalidated_at) VALUES `)
-	for i := range n {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		fmt.Fprintf(&b, "($%d,$1)", i+2)
-	}
-	return b.String()
 }
 
 // fewIDs are so few that looking for them is not worth a read of its own.
@@ -263,32 +177,6 @@ func (d *DB) existing(ctx context.Context, sel apikey.Selector) ([]string, error
 		}
 	}
 	return there, nil
-}
-
-// fates adds the keys that were chosen by their ids to what is live, was invalidated
-// before, or is not reached.
-func (tx *Tx) fates(w *condition, restOnly bool, found *apikey.Invalidated, live *[]string) error {
-	rows, err := tx.queryOnce(`SELECT id, type, EXISTS (SELECT 1 FROM invalidated_keys WHERE key_id = id) FROM api_keys`+w.String(), w.args...)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var id, typ string
-		var gone bool
-		if err := rows.Scan(&id, &typ, &gone); err != nil {
-			return err
-		}
-		switch {
-		case gone:
-			found.Before = append(found.Before, id)
-		case restOnly && apikey.Type(typ) != apikey.REST:
-			found.NotReached = append(found.NotReached, id)
-		default:
-			*live = append(*live, id)
-		}
-	}
-	return rows.Err()
 }
 
 // UpdateAPIKeys implements apikey.Store.
@@ -333,7 +221,7 @@ func (d *DB) UpdateAPIKeys(ctx context.Context, sel apikey.Selector, sets []apik
 				time.Sleep(invalidationPause)
 			}
 		}
-		tx.ended(EndedAPIKeys, ids...)
+		tx.endedMass(EndedAPIKeys, owner{}, ids)
 		if len(ids) == 0 {
 			return nil
 		}

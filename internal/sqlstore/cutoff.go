@@ -5,6 +5,7 @@ import (
 
 	"latchkey/internal/apikey"
 	"latchkey/internal/secret"
+	"latchkey/internal/token"
 	"latchkey/internal/user"
 )
 
@@ -26,61 +27,57 @@ func (d *DB) CutOffUser(ctx context.Context, c user.CutOff) (bool, user.Revoked,
 }
 
 func (d *DB) cutOff(ctx context.Context, c user.CutOff) (found bool, done user.Revoked, err error) {
-	var keys []string
-	err = d.write(ctx, func(tx *Tx) (err error) {
-		found, done, keys = false, user.Revoked{}, nil
-		switch {
-		case c.Delete:
-			found, err = changedOne(tx.exec(`DELETE FROM users WHERE username = $1`, c.Username))
-		case c.Reserved:
-			found, err = changedOne(tx.exec(setReservedEnabled, c.Username, flag(false)))
-		default:
-			found, err = changedOne(tx.exec(`UPDATE users SET enabled = $2 WHERE username = $1`, c.Username, flag(false)))
+	begun := false
+	keys := keyMass{sel: apikey.Selector{Username: c.Username, Realm: c.Realm}, restOnly: c.RESTOnly, at: c.At, over: !c.APIKeys, changed: func(ids []string) {
+		if len(ids) > 0 {
+			c.Ended.Keys(ids)
 		}
-		if err != nil || !found && !c.Delete {
-			return err
+	}}
+	tokens := newTokenMass(token.Selector{Username: c.Username, Realm: c.Realm, ExpiresFrom: c.At, CreatedFrom: c.TokensCreatedFrom}, c.At, func(hashes []secret.TokenHash) {
+		if len(hashes) > 0 {
+			c.Ended.Tokens(hashes)
 		}
-		tx.ended(EndedUsers, c.Username)
-		if c.Changed != nil {
-			tx.committed(c.Changed)
-		}
-		if c.APIKeys {
-			for _, w := range where(apikey.Selector{Username: c.Username, Realm: c.Realm}) {
-				w.add("invalidated_at IS NULL")
-				if c.RESTOnly {
-					w.add("type = %s", string(apikey.REST))
-				}
-				if err := tx.texts(&keys, `SELECT id`+fromKeys+w.String(), w.args...); err != nil {
-					return err
-				}
+	})
+	tokens.over = !c.Tokens
+	err = d.writeEach(ctx, func(tx *Tx) (more bool, err error) {
+		if !begun {
+			if found, err = tx.shutOut(c); err != nil || !found && !c.Delete {
+				return false, err
 			}
-			if keys, err = tx.invalidate(keys, c.At); err != nil {
-				return err
+			tx.ended(EndedUsers, c.Username)
+			tx.committed(func() { begun = true })
+			if c.Changed != nil {
+				tx.committed(c.Changed)
 			}
-			done.APIKeys = len(keys)
 		}
-		if len(keys) > 0 {
-			tx.ended(EndedAPIKeys, keys...)
-			tx.committed(func() { c.Ended.Keys(keys) })
-		}
-		if !c.Tokens {
-			return nil
-		}
-		if err := tx.lockTokens(c.Username); err != nil {
-			return err
-		}
-		w := (&condition{}).add(liveToken, c.At.UnixMilli(), c.TokensCreatedFrom.UnixMilli()).
-			add("username = %s", c.Username).add("realm = %s", c.Realm)
-		halves, err := tx.switchOff(c.At, func(hashes []secret.TokenHash) {
-			if len(hashes) > 0 {
-				c.Ended.Tokens(hashes)
+		for _, mass := range []struct {
+			over bool
+			next func(*Tx) (bool, error)
+		}{{keys.over, keys.next}, {tokens.over, tokens.next}} {
+			if mass.over {
+				continue
 			}
-		}, selectHalves+w.String(), w.args...)
-		done.Tokens = halves.Now
-		return err
+			rest, err := mass.next(tx)
+			if err != nil {
+				return false, err
+			}
+			more = more || rest
+		}
+		return more, nil
 	})
 	if err != nil {
 		return false, user.Revoked{}, err
 	}
-	return found, done, nil
+	return found, user.Revoked{Tokens: tokens.found.Now, APIKeys: len(keys.found.IDs)}, nil
+}
+
+// shutOut deletes or disables a user, and reports whether there is one.
+func (tx *Tx) shutOut(c user.CutOff) (found bool, err error) {
+	switch {
+	case c.Delete:
+		return changedOne(tx.exec(`DELETE FROM users WHERE username = $1`, c.Username))
+	case c.Reserved:
+		return changedOne(tx.exec(setReservedEnabled, c.Username, flag(false)))
+	}
+	return changedOne(tx.exec(`UPDATE users SET enabled = $2 WHERE username = $1`, c.Username, flag(false)))
 }

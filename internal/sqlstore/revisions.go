@@ -19,8 +19,18 @@ const (
 	EndedApplicationPrivileges = "application_privileges" // by application
 )
 
-// maxNamed bounds the names in one change: of more, everything is forgotten.
-const maxNamed = 10_000
+// Masses of keys and tokens have kinds of their own: these behind the kind of what
+// they end. A release that does not know a kind forgets everything, so whatever
+// changes what a body means is another kind.
+const (
+	OfOwner  = "/owner"  // all of a username in a realm, which the body names like ids; "" is any
+	InFilter = "/filter" // those that a fleet.Filter holds, and perhaps others
+)
+
+const (
+	maxNamed = 10_000 // names in one change: of more, everything is forgotten
+	fewNamed = 1000   // names in one change of which a mass can be told by less
+)
 
 // Follow has every change that ends something wait until all nodes of the fleet
 // have forgotten it, and every load for a cache be at least as new as what this
@@ -38,6 +48,23 @@ func (tx *Tx) ended(kind string, names ...string) {
 		a.changes = append(a.changes, fleet.Change{Kind: kind, Body: []byte{}})
 	default:
 		a.changes = append(a.changes, fleet.Change{Kind: kind, Body: fleet.EncodeIDs(names)})
+	}
+}
+
+// owner is whose things a mass ends. An empty part is any; without both it is not
+// told by its owner.
+type owner struct{ username, realm string }
+
+// endedMass is ended for keys or tokens, which may be very many. What else has the
+// same owner is read again by whoever has it in memory, and no worse for that.
+func (tx *Tx) endedMass(kind string, of owner, names []string) {
+	switch a := tx.current; {
+	case !tx.dialect.others || len(names) <= fewNamed:
+		tx.ended(kind, names...)
+	case of != owner{}:
+		a.changes = append(a.changes, fleet.Change{Kind: kind + OfOwner, Body: fleet.EncodeIDs([]string{of.username, of.realm})})
+	default:
+		a.changes = append(a.changes, fleet.Change{Kind: kind + InFilter, Body: fleet.NewFilter(names).Body()})
 	}
 }
 

@@ -112,12 +112,12 @@ func (d *DB) UseRefreshToken(ctx context.Context, refresh token.Hash, judge func
 			if err := tx.lockTokens(r.Username); err != nil {
 				return err
 			}
-			if _, err = tx.switchOff(use.At, changed, `
+			if _, _, err = tx.switchOff(use.At, changed, owner{}, `
 				WITH RECURSIVE family (hash) AS (
 					SELECT successor FROM tokens WHERE refresh_hash = $1 AND successor IS NOT NULL
 					UNION
 					SELECT successor FROM tokens JOIN family ON refresh_hash = hash WHERE successor IS NOT NULL)
-				`+selectHalves+` JOIN family ON refresh_hash = hash WHERE `+anyHalfOn, refresh[:]); err != nil {
+				`+selectHalves+` JOIN family ON refresh_hash = hash WHERE `+anyHalfOn+tx.lock(), refresh[:]); err != nil {
 				return err
 			}
 			// None of them can have a descendant any more, so nobody has to go this way again: it may be long.
@@ -131,34 +131,26 @@ func (d *DB) UseRefreshToken(ctx context.Context, refresh token.Hash, judge func
 
 // InvalidateTokens implements token.Store.
 func (d *DB) InvalidateTokens(ctx context.Context, sel token.Selector, at time.Time, changed func([]token.Hash)) (token.Halves, error) {
-	var found token.Halves
-	err := d.write(ctx, func(tx *Tx) (err error) {
-		switch {
-		case sel.Access != token.Hash{}:
-			found, err = tx.switchOffHalf("access_hash", "access_off_at", sel.Access, at, changed)
+	if sel.Access != (token.Hash{}) || sel.Refresh != (token.Hash{}) {
+		var found token.Halves
+		err := d.write(ctx, func(tx *Tx) (err error) {
+			if sel.Access != (token.Hash{}) {
+				found, err = tx.switchOffHalf("access_hash", "access_off_at", sel.Access, at, changed)
+			} else {
+				found, err = tx.switchOffHalf("refresh_hash", "refresh_off_at", sel.Refresh, at, changed)
+			}
 			return err
-		case sel.Refresh != token.Hash{}:
-			found, err = tx.switchOffHalf("refresh_hash", "refresh_off_at", sel.Refresh, at, changed)
-			return err
+		})
+		if err != nil {
+			return token.Halves{}, err
 		}
-		if err := tx.lockTokens(sel.Username); err != nil {
-			return err
-		}
-		w := &condition{}
-		w.add(liveToken, sel.ExpiresFrom.UnixMilli(), sel.CreatedFrom.UnixMilli())
-		if sel.Username != "" {
-			w.add("username = %s", sel.Username)
-		}
-		if sel.Realm != "" {
-			w.add("realm = %s", sel.Realm)
-		}
-		found, err = tx.switchOff(at, changed, selectHalves+w.String(), w.args...)
-		return err
-	})
-	if err != nil {
+		return found, nil
+	}
+	m := newTokenMass(sel, at, changed)
+	if err := d.writeEach(ctx, m.next); err != nil {
 		return token.Halves{}, err
 	}
-	return found, nil
+	return m.found, nil
 }
 
 // switchOffHalf switches off one half of one token. The names of the columns are constants.
@@ -189,21 +181,25 @@ const (
 )
 
 // switchOff switches off both halves of the tokens that a selection of halves
-// finds. A mass of them goes in steps, as invalidate has it. Where there are other
-// writers, the user of the tokens is locked.
-func (tx *Tx) switchOff(at time.Time, changed func([]token.Hash), selection string, args ...any) (token.Halves, error) {
-	found, ids, hashes, err := tx.halves(selection+tx.lock(), args)
+// finds, and returns the ids of these. A mass of them goes in steps, as invalidate
+// has it. Where there are other writers, the tokens are locked, and so is their user.
+func (tx *Tx) switchOff(at time.Time, changed func([]token.Hash), of owner, selection string, args ...any) (token.Halves, []any, error) {
+	found, ids, hashes, err := tx.halves(selection, args)
 	if err != nil {
-		return found, err
+		return found, nil, err
 	}
-	for step := range slices.Chunk(ids, invalidationStep) {
+	size := invalidationStep
+	if tx.dialect.others {
+		size = maxIDs
+	}
+	for step := range slices.Chunk(ids, size) {
 		if err := tx.execIn(`
 			UPDATE tokens SET access_off_at = COALESCE(access_off_at, $1),
 				refresh_off_at = CASE WHEN refresh_hash IS NOT NULL THEN COALESCE(refresh_off_at, $1) END
-			WHERE id IN (`, step, invalidationStep, at.UnixMilli()); err != nil {
-			return found, err
+			WHERE id IN (`, step, size, at.UnixMilli()); err != nil {
+			return found, nil, err
 		}
-		if len(step) < len(ids) {
+		if len(step) < len(ids) && !tx.dialect.others {
 			time.Sleep(invalidationPause)
 		}
 	}
@@ -211,9 +207,9 @@ func (tx *Tx) switchOff(at time.Time, changed func([]token.Hash), selection stri
 	for i, h := range hashes {
 		names[i] = string(h[:])
 	}
-	tx.ended(EndedTokens, names...)
+	tx.endedMass(EndedTokens, of, names)
 	tx.committed(func() { changed(hashes) })
-	return found, nil
+	return found, ids, nil
 }
 
 // halves counts what a selection of halves finds, and returns the ids of the

@@ -76,16 +76,24 @@ func newWriter(k conn, d *dialect, keys *keyTable) *writer {
 // that it is not. The context is obeyed until the act has begun: after that the
 // outcome is near, and worth more than an early answer.
 func (w *writer) write(ctx context.Context, change func(*Tx) error) error {
-	return w.submit(ctx, &act{change: change, done: make(chan struct{})})
+	return w.perform(ctx, &act{change: change, done: make(chan struct{})})
 }
 
 // writeFirst is write for a change of which only the first statement can be
 // refused, by a fault that no error of the engine has led to: it needs no savepoint,
 // which costs as much as its work. Any other error of it ends the shared transaction.
 func (w *writer) writeFirst(ctx context.Context, change func(*Tx) error) error {
-	return w.submit(ctx, &act{change: change, bare: true, done: make(chan struct{})})
+	return w.perform(ctx, &act{change: change, bare: true, done: make(chan struct{})})
 }
 
+func (w *writer) perform(ctx context.Context, a *act) error {
+	if err := w.submit(ctx, a); err != nil {
+		return err
+	}
+	return w.pass(ctx, a)
+}
+
+// submit returns once an act is committed.
 func (w *writer) submit(ctx context.Context, a *act) error {
 	if err := ctx.Err(); err != nil {
 		return w.dialect.classify(err)
@@ -110,10 +118,7 @@ func (w *writer) submit(ctx context.Context, a *act) error {
 		}
 		<-a.done // it is being written, so its outcome is near
 	}
-	if a.err != nil {
-		return w.dialect.classify(a.err)
-	}
-	return w.pass(ctx, a)
+	return w.dialect.classify(a.err)
 }
 
 func (w *writer) run() {

@@ -164,6 +164,19 @@ func (s *Service) Forget(hashes []string) {
 	s.tokens.Kill(hashes...)
 }
 
+// ForgetOwner is [Service.Forget] for the tokens that act as a username of a realm;
+// "" is any.
+func (s *Service) ForgetOwner(username, realm string) {
+	s.tokens.KillWhere(func(_ string, t *loaded) bool {
+		return (username == "" || t.username == username) && (realm == "" || t.realm == realm)
+	})
+}
+
+// ForgetIf is [Service.Forget] for the tokens whose access hashes it is true of.
+func (s *Service) ForgetIf(named func(hash string) bool) {
+	s.tokens.KillWhere(func(hash string, _ *loaded) bool { return named(hash) })
+}
+
 // uncertain clears the cache if a failed write may have happened all the same,
 // and returns err. The kinds that say "surely not" leave it alone.
 func (s *Service) uncertain(err error) error {

@@ -90,7 +90,9 @@ type Store interface {
 	UseRefreshToken(ctx context.Context, refresh Hash, judge func(Record) Use, changed func([]Hash)) (Record, error)
 
 	// InvalidateTokens switches off the halves that sel chooses. A half is
-	// switched off by one call only.
+	// switched off by one call only. A store that several nodes share does very many
+	// in steps, with a call of changed for each. If it fails after the first, that is
+	// fault.Unknown, and a repetition does the rest.
 	InvalidateTokens(ctx context.Context, sel Selector, at time.Time, changed func([]Hash)) (Halves, error)
 
 	// PurgeTokens removes up to limit tokens that were created at or before the

@@ -3,6 +3,7 @@ package token
 import (
 	"context"
 	"time"
+	"unique"
 
 	"latchkey/internal/access"
 	"latchkey/internal/fault"
@@ -11,8 +12,9 @@ import (
 
 // loaded is a token whose access half was not invalidated when it was read.
 type loaded struct {
-	expiresAt time.Time
-	holder    *holder
+	expiresAt       time.Time
+	holder          *holder
+	username, realm string // as of [Record]
 }
 
 // Verify returns the caller whom an access token acts as. One that has expired or
@@ -93,7 +95,8 @@ func (s *Service) load(ctx context.Context, hash Hash) (*loaded, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &loaded{r.ExpiresAt, h}, nil
+	// Owners have many tokens: their names are held once.
+	return &loaded{r.ExpiresAt, h, unique.Make(r.Username).Value(), unique.Make(r.Realm).Value()}, nil
 }
 
 // acting returns the caller that an identity stands for at this moment: its

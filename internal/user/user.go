@@ -59,7 +59,9 @@ type Store interface {
 	DeleteUser(ctx context.Context, username string) (bool, error)
 	// CutOffUser deletes or disables a user, and ends the live keys and tokens of
 	// the username in the realm that it is told to end, found or not: all of it or
-	// nothing. A built-in user who is disabled is always found.
+	// nothing. A built-in user who is disabled is always found. A store that several
+	// nodes share ends very many in steps, the user in the first. If it fails after
+	// that, it is fault.Unknown, and a repetition does the rest.
 	CutOffUser(ctx context.Context, c CutOff) (found bool, _ Revoked, err error)
 	// SetUserPassword changes the hash of a user that exists; otherwise fault.NotFound.
 	SetUserPassword(ctx context.Context, username, hash string) error

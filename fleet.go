@@ -28,7 +28,8 @@ type FleetNode struct {
 	Name         string `json:"name"`
 	Address      string `json:"address"` // "": the others do not reach it
 	Acknowledged int64  `json:"acknowledged_revision"`
-	Lag          int64  `json:"lag"` // revisions that it is not known to have applied
+	Lag          int64  `json:"lag"`             // revisions that it is not known to have applied
+	LeaseMillis  int64  `json:"lease_in_millis"` // how long it accepts credentials without the store, with its grace
 }
 
 // BarrierResponse is the answer to GET /_latchkey/barrier/{revision}.

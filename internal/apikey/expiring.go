@@ -53,6 +53,10 @@ func (s *Service) Count(ctx context.Context) (Counts, error) {
 	return s.store.CountAPIKeys(ctx, now, now.Add(s.o.Notice))
 }
 
+// WarnTurn is longer than it takes to look for a batch of keys, to tell of it and to
+// note that, or until the next look.
+const WarnTurn = 5 * time.Minute
+
 const (
 	warnInterval = time.Minute
 	maxWarnWait  = time.Hour
@@ -62,10 +66,12 @@ const (
 // Warn has tell learn of each key that expires within [Options.Notice], once, and
 // again if its expiry has changed; what was told survives a restart. It looks now and
 // then every minute, until ctx ends. Keys that tell did not take it gets again, after
-// a time that doubles up to an hour. What happened goes to report.
-func (s *Service) Warn(ctx context.Context, tell func(context.Context, []Key) error, report func(told int, err error)) error {
+// a time that doubles up to an hour. What happened goes to report. Where several
+// share the keys, mine says before each look whether the next [WarnTurn] is this
+// one's to tell.
+func (s *Service) Warn(ctx context.Context, mine func(context.Context) (bool, error), tell func(context.Context, []Key) error, report func(told int, err error)) error {
 	for wait := warnInterval; ; {
-		told, err := s.warn(ctx, tell)
+		told, err := s.warn(ctx, mine, tell)
 		if told > 0 || err != nil && ctx.Err() == nil {
 			report(told, err)
 		}
@@ -83,8 +89,11 @@ func (s *Service) Warn(ctx context.Context, tell func(context.Context, []Key) er
 	}
 }
 
-func (s *Service) warn(ctx context.Context, tell func(context.Context, []Key) error) (told int, err error) {
+func (s *Service) warn(ctx context.Context, mine func(context.Context) (bool, error), tell func(context.Context, []Key) error) (told int, err error) {
 	for {
+		if ok, err := mine(ctx); !ok || err != nil {
+			return told, err
+		}
 		now := s.o.Now()
 		keys, err := s.store.UntoldAPIKeys(ctx, now, now.Add(s.o.Notice), warnBatch)
 		if err != nil || len(keys) == 0 {

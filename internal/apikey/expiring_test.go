@@ -48,7 +48,7 @@ func TestWarn(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			done := make(chan error)
 			go func() {
-				done <- s.Warn(ctx, l.tell, func(_ int, err error) {
+				done <- s.Warn(ctx, always, l.tell, func(_ int, err error) {
 					if err != nil {
 						failures++
 					}
@@ -117,7 +117,7 @@ func TestWarnOfVeryMany(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var sum int
-	err := s.Warn(ctx, l.tell, func(told int, err error) {
+	err := s.Warn(ctx, always, l.tell, func(told int, err error) {
 		sum += told
 		if err != nil {
 			t.Error(err)
@@ -127,4 +127,47 @@ func TestWarnOfVeryMany(t *testing.T) {
 	if err != nil || sum != many || len(l.told) != many || l.calls != 3 {
 		t.Errorf("%v: told of %d in %d calls, reported %d", err, len(l.told), l.calls, sum)
 	}
+}
+
+func always(context.Context) (bool, error) { return true, nil }
+
+// Whose turn it is not tells nobody, and is not in trouble.
+func TestWarnInTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newService(openStore(t), func(o *apikey.Options) { o.Notice = 7 * day })
+		d := 2 * day
+		if _, err := s.Create(t.Context(), caller(t, "u", "manage_own_api_key"), apikey.CreateRequest{Name: "soon", Expiration: &d}); err != nil {
+			t.Fatal(err)
+		}
+		l := &listener{}
+		var mine bool
+		var away error
+		failures := 0
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() {
+			done <- s.Warn(ctx, func(context.Context) (bool, error) { return mine, away }, l.tell, func(_ int, err error) {
+				if err != nil {
+					failures++
+				}
+			})
+		}()
+		expect := func(when string, calls, failed int) {
+			t.Helper()
+			time.Sleep(2 * time.Hour)
+			synctest.Wait()
+			if l.calls != calls || failures > 0 != (failed > 0) {
+				t.Errorf("%s: %d calls and %d failures, want %d calls", when, l.calls, failures, calls)
+			}
+		}
+		expect("while it is another's turn", 0, 0)
+		away = errors.New("no store")
+		expect("while nobody can tell", 0, 1)
+		mine, away = true, nil
+		expect("in turn", 1, 1)
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
 }

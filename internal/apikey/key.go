@@ -79,6 +79,10 @@ type Store interface {
 	// It returns fault.Conflict if the id is taken.
 	InsertAPIKey(ctx context.Context, k Key, sets ...RoleSet) error
 
+	// ForgetAPIKeys has the other nodes look up these keys anew, or all for no ids,
+	// before it returns. It changes nothing.
+	ForgetAPIKeys(ctx context.Context, ids []string) error
+
 	// APIKey returns the key with the given id, invalidated and expired ones
 	// included, or fault.NotFound.
 	APIKey(ctx context.Context, id string) (Key, error)

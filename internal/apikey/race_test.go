@@ -168,7 +168,7 @@ func TestAClearedCacheDoesNotKeepWhatWasBeingLoaded(t *testing.T) {
 	done := make(chan string, 1)
 	go func() { done <- r.verdict(t, k) }()
 	<-h.read
-	if err := r.ClearCache(somebody("admin"), []string{"*"}); err != nil {
+	if err := r.ClearCache(t.Context(), somebody("admin"), []string{"*"}); err != nil {
 		t.Fatal(err)
 	}
 	r.store.release(h)

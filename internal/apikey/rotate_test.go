@@ -260,7 +260,7 @@ func TestALoadThatBeganBeforeARotation(t *testing.T) {
 		if cut {
 			rotate(t, r.Service, x, k.ID, time.Hour)
 			r.want(t, "in the overlap", k, "accepted")
-			if err := r.ClearCache(x, []string{k.ID}); err != nil {
+			if err := r.ClearCache(t.Context(), x, []string{k.ID}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -188,8 +188,8 @@ func (s *Service) ForgetIf(named func(id string) bool) {
 }
 
 // ClearCache forgets what is held in memory of the given keys, or of all if
-// ids holds "*" or "_all". Unknown ids are no error. It needs manage_security.
-func (s *Service) ClearCache(by *access.Caller, ids []string) error {
+// ids holds "*" or "_all", on all nodes. Unknown ids are no error. It needs manage_security.
+func (s *Service) ClearCache(ctx context.Context, by *access.Caller, ids []string) error {
 	if err := by.Authorize(access.Request{Action: "cluster:admin/xpack/security/cache/clear"}); err != nil {
 		return err
 	}
@@ -198,11 +198,11 @@ func (s *Service) ClearCache(by *access.Caller, ids []string) error {
 			s.keys.Flush()
 			s.sets.Flush()
 			s.rights.Flush()
-			return nil
+			return s.store.ForgetAPIKeys(ctx, nil)
 		}
 	}
 	s.keys.Kill(ids...)
-	return nil
+	return s.store.ForgetAPIKeys(ctx, ids)
 }
 
 // Purge removes the keys whose retention period is over, now and then at every

@@ -511,7 +511,7 @@ func TestClearCache(t *testing.T) {
 			if _, err := s.Verify(t.Context(), k.ID, k.Secret); err != nil {
 				t.Fatalf("the key was not served from memory: %v", err)
 			}
-			if err := s.ClearCache(by, tt.ids(k.ID)); err != nil {
+			if err := s.ClearCache(t.Context(), by, tt.ids(k.ID)); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := s.Verify(t.Context(), k.ID, k.Secret); (err != nil) != tt.cleared {

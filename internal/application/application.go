@@ -38,6 +38,10 @@ type Store interface {
 	// whether it is new. Before it returns without an error, and before anybody can
 	// see the change confirmed, it calls changed.
 	PutApplicationPrivileges(ctx context.Context, list []Privilege, changed func()) (created []bool, err error)
+
+	// ForgetApplicationPrivileges has the other nodes look up these applications
+	// anew, or all for no names, before it returns. It changes nothing.
+	ForgetApplicationPrivileges(ctx context.Context, applications []string) error
 	// Applications returns the names of all that have privileges, sorted.
 	Applications(ctx context.Context) ([]string, error)
 	// ApplicationPrivileges returns the privileges of one application, by name.
@@ -202,17 +206,17 @@ func (s *Service) Delete(ctx context.Context, by *access.Caller, application str
 	return found, err
 }
 
-// ClearCache forgets what is kept of the applications, or of all for "*".
-func (s *Service) ClearCache(by *access.Caller, applications []string) error {
+// ClearCache forgets what is kept of the applications, or of all for "*", on all nodes.
+func (s *Service) ClearCache(ctx context.Context, by *access.Caller, applications []string) error {
 	if err := by.Authorize(access.Request{Action: actionClearCache}); err != nil {
 		return err
 	}
 	if slices.Contains(applications, "*") {
 		s.ready.Flush()
-		return nil
+		return s.store.ForgetApplicationPrivileges(ctx, nil)
 	}
 	s.ready.Kill(applications...)
-	return nil
+	return s.store.ForgetApplicationPrivileges(ctx, applications)
 }
 
 // Forget has the privileges of these applications, or all if there are none, looked up anew: another node

@@ -77,8 +77,8 @@ func TestAPrivilegeChangeCountsForTheNextRequest(t *testing.T) {
 		{put("x:*"), true},
 		{put("y:*"), false},
 		{put("x:1", "y:*"), true},
-		{func() error { return s.ClearCache(admin, []string{"*"}) }, true},
-		{func() error { return s.ClearCache(admin, []string{"app"}) }, true},
+		{func() error { return s.ClearCache(t.Context(), admin, []string{"*"}) }, true},
+		{func() error { return s.ClearCache(t.Context(), admin, []string{"app"}) }, true},
 		{func() error { _, err := s.Delete(t.Context(), admin, "app", []string{"read"}); return err }, false},
 	} {
 		if err := step.change(); err != nil {
@@ -130,7 +130,7 @@ func TestRightsToPrivileges(t *testing.T) {
 			_, err := s.Delete(t.Context(), by, "app", []string{"read"})
 			return err
 		},
-		"clear": func(by *access.Caller) error { return s.ClearCache(by, []string{"*"}) },
+		"clear": func(by *access.Caller) error { return s.ClearCache(t.Context(), by, []string{"*"}) },
 	}
 	for name, act := range acts {
 		if err := act(stranger); fault.KindOf(err) != fault.Forbidden {

@@ -18,6 +18,7 @@ func TestFleet(t *testing.T) {
 		{store + " latchkey.fleet.lease=999ms", "must be from 1s to 60s"},
 		{store + " latchkey.fleet.lease=61s", "must be from 1s to 60s"},
 		{store + " latchkey.fleet.grace=-1s", "is no duration"},
+		{store + " latchkey.fleet.grace=16m", "must be from 0 to 15m"},
 		{store + " latchkey.fleet.consistency=strong", "is none of lease, read_index"},
 	} {
 		_, err := load(t, "", nil, strings.Fields(tt.settings))

@@ -61,6 +61,7 @@ func (n *Node) apply(r Record) {
 func (n *Node) Committed(r Record) {
 	n.mu.Lock()
 	n.barrier.wanted = max(n.barrier.wanted, r.Rev)
+	n.longest = max(n.longest, r.Longest)
 	err := n.takeLocked([]Record{r})
 	n.mu.Unlock()
 	if err != nil {

@@ -12,9 +12,9 @@ import (
 type Exit string
 
 const (
-	Acknowledged Exit = "acknowledged" // every node has applied the revision
-	Fenced       Exit = "fenced"       // every node has, but for some that hold no lease and get none
-	Expired      Exit = "expired"      // every lease from before the commit is over
+	Acknowledged Exit = "acks"  // every node has applied the revision
+	Fenced       Exit = "fence" // every node has, but for some that hold no lease and get none
+	Expired      Exit = "time"  // every lease from before the commit is over
 )
 
 // barrier is what the settler goes by.
@@ -44,7 +44,8 @@ func (b *barrier) reset() {
 type waiter struct {
 	mark   Mark
 	since  time.Duration
-	fenced bool // somebody was fenced meanwhile
+	most   time.Duration // after which no lease is left that could be ignorant of the record
+	fenced bool          // somebody was fenced meanwhile
 	done   chan struct{}
 	err    error // read after done was closed
 }
@@ -102,6 +103,7 @@ func (n *Node) pass(ctx context.Context, m Mark, read bool) error {
 		return unknowable(errForked)
 	}
 	b := &n.barrier
+	w.most = n.patience(n.longest)
 	b.waiters = append(b.waiters, w)
 	b.wanted = max(b.wanted, m.Rev)
 	n.lookNow()
@@ -186,10 +188,11 @@ func (n *Node) lookNow() {
 	wake(n.glance)
 }
 
-// patience is how long after a moment on this node's clock a lease that was asked
-// for before that moment may still be held, on another node's clock.
-func (n *Node) patience() time.Duration {
-	stretched := float64(n.o.Length) * (1 + n.o.Drift) / (1 - n.o.Drift)
+// patience is how long after a moment on this node's clock a node which had asked
+// for a lease before that moment may still accept from memory, for the given time
+// on its own clock.
+func (n *Node) patience(span time.Duration) time.Duration {
+	stretched := float64(span) * (1 + n.o.Drift) / (1 - n.o.Drift)
 	return time.Duration(stretched) + n.o.Pause
 }
 
@@ -199,7 +202,7 @@ func (n *Node) release() time.Duration {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	b := &n.barrier
-	now, patience := n.clock.Now(), n.patience()
+	now := n.clock.Now()
 	all, next := b.reached(), forever
 	b.waiters = slices.DeleteFunc(b.waiters, func(w *waiter) bool {
 		var by Exit
@@ -209,10 +212,10 @@ func (n *Node) release() time.Duration {
 			by = Acknowledged
 		case n.history.has(w.mark) && w.mark.Rev <= all:
 			by = Fenced
-		case waited >= patience: // needs no store: who asked for a lease before the commit has none now
+		case waited >= w.most: // needs no store: who asked for a lease before the commit has none now
 			by = Expired
 		default:
-			next = min(next, patience-waited)
+			next = min(next, w.most-waited)
 			return false
 		}
 		w.finish(nil)
@@ -304,7 +307,7 @@ func (n *Node) observe(m Mark, rows []Member) (late []Member) {
 			s = sight{row.Seq, now}
 		}
 		sights[row.ID] = s
-		if b.acked(row) < m.Rev && now >= s.at+n.patience() {
+		if b.acked(row) < m.Rev && now >= s.at+n.patience(row.Span) {
 			late = append(late, row)
 		}
 	}

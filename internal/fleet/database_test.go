@@ -3,6 +3,7 @@ package fleet
 import (
 	"maps"
 	"slices"
+	"time"
 )
 
 // database is one copy of what a store holds: the log, the rows of the nodes, and
@@ -51,7 +52,14 @@ func (d *database) leave(id string) { delete(d.members, id) }
 // renewal is what a renewal finds; renew is what it changes.
 func (d *database) renewal(id string, applied Mark) Renewal {
 	_, ok := d.members[id]
-	return Renewal{Head: d.head(), Gone: !ok, Forked: ok && !d.holds(applied)}
+	return Renewal{Head: d.head(), Gone: !ok, Forked: ok && !d.holds(applied), Longest: d.longest()}
+}
+
+func (d *database) longest() (longest time.Duration) {
+	for _, m := range d.members {
+		longest = max(longest, m.Span)
+	}
+	return longest
 }
 
 func (d *database) renew(id string, applied Mark) {
@@ -92,7 +100,7 @@ func (d *database) revoke(uid string, keys []string) (r Record, done bool) {
 }
 
 func (d *database) insert(rev int64, uid, prev string, keys []string) Record {
-	r := Record{Mark: Mark{rev, uid}, Prev: prev, Kind: keyKind, Body: EncodeIDs(keys)}
+	r := Record{Mark: Mark{rev, uid}, Prev: prev, Kind: keyKind, Body: EncodeIDs(keys), Longest: d.longest()}
 	i, _ := d.find(rev)
 	d.log = slices.Insert(d.log, i, r)
 	for _, k := range keys {

@@ -36,6 +36,10 @@ type Record struct {
 	Prev string `json:"prev"` // the UID of the revision before
 	Kind string `json:"kind"`
 	Body []byte `json:"body"` // of what kind, and what it says, is between rooms of the same name
+
+	// Longest is the highest Span of all rows that were there before the record was,
+	// for who has written it.
+	Longest time.Duration `json:"-"`
 }
 
 // Change is what a room tells its like on other nodes.
@@ -116,11 +120,12 @@ func DecodeIDs(body []byte) ([]string, error) {
 
 // Member is a node's row in the store.
 type Member struct {
-	ID    string // of one stay in the fleet: random, and never used again
-	Name  string // for people
-	Addr  string // where its peers reach it; empty: nowhere, so that its renewals are its acknowledgements
-	Acked int64  // the revision that it had applied when it last renewed its lease
-	Seq   int64  // counts its renewals
+	ID    string        // of one stay in the fleet: random, and never used again
+	Name  string        // for people
+	Span  time.Duration // for how long after it has asked for its lease it may accept from memory
+	Addr  string        // where its peers reach it; empty: nowhere, so that its renewals are its acknowledgements
+	Acked int64         // the revision that it had applied when it last renewed its lease
+	Seq   int64         // counts its renewals
 }
 
 // Renewal is the answer to a node that asks for its lease.
@@ -128,6 +133,8 @@ type Renewal struct {
 	Head   Mark // the newest record
 	Gone   bool // there is no row of the node: it was fenced
 	Forked bool // the log does not hold what the node has applied last
+
+	Longest time.Duration // the highest Span of all rows
 }
 
 // Membership is who is in the fleet.
@@ -155,7 +162,8 @@ type Store interface {
 	Log(ctx context.Context, after int64, limit int) ([]Record, error)
 
 	// Join adds the row of a node and removes the one with the ID replaces, if
-	// there is one. A repetition changes nothing.
+	// there is one. A repetition changes nothing. While a record is being written,
+	// it waits for the commit: who writes one has to know how long to wait for whom.
 	Join(ctx context.Context, m Member, replaces string) error
 
 	// Leave removes the row of a node. One that is not there is not an error.

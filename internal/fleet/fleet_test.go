@@ -115,8 +115,8 @@ func TestLease(t *testing.T) {
 		{"none", 0, 0, 0, false, false},
 		{"held, with grace", 5 * second, 10 * second, 9 * second, true, false},
 		{"over, within the grace", 5 * second, 10 * second, 15*second - 1, true, true},
-		{"over, as the grace is", 5 * second, 10 * second, 15 * second, false, true},
-		{"none, and no grace for it", 5 * second, 0, second, false, true},
+		{"over, as the grace is", 5 * second, 10 * second, 15 * second, false, false},
+		{"none, and no grace for it", 5 * second, 0, second, false, false},
 	}
 	for _, tt := range tests {
 		clock := stopped(tt.now)

@@ -19,7 +19,7 @@ type Lease struct {
 	grace    time.Duration
 	deadline atomic.Int64 // on the clock; 0 when there is no lease
 
-	lapsed, stale atomic.Int64 // answers of Check
+	lapsed atomic.Int64 // refusals of Check
 }
 
 // Endless returns the lease of a node that shares its store with nobody.
@@ -43,7 +43,6 @@ func (l *Lease) Check() error {
 		return nil
 	}
 	if deadline != 0 && int64(now-l.grace) < deadline {
-		l.stale.Add(1)
 		return nil
 	}
 	l.lapsed.Add(1)
@@ -51,7 +50,13 @@ func (l *Lease) Check() error {
 }
 
 // Stale reports whether what Check allows now it allows out of grace.
-func (l *Lease) Stale() bool { return l.grace > 0 && l.left() <= 0 }
+func (l *Lease) Stale() bool {
+	if l.grace <= 0 || l.deadline.Load() == 0 {
+		return false
+	}
+	left := l.left()
+	return left <= 0 && left > -l.grace
+}
 
 // left returns how much longer the lease is held; not positive if it is not.
 func (l *Lease) left() time.Duration {

@@ -22,7 +22,7 @@ type Options struct {
 	Length time.Duration // of a lease, which is also how long authentication survives without the store
 	Drift  float64       // by how much a clock may run fast or slow: 0.01 for one in a hundred
 	Pause  time.Duration // for how long clocks may stand still, as while a machine is moved
-	Grace  time.Duration // for how long credentials are accepted after the lease has lapsed; optional, and then no revocation can be relied on
+	Grace  time.Duration // for how long credentials are accepted after the lease has lapsed; optional, and others wait for it as for the lease
 
 	NewID func() string // random, for rows
 
@@ -50,12 +50,14 @@ type Node struct {
 	hurry  chan struct{} // ends the pause of keep,
 	settle chan struct{} // that of settling,
 	glance chan struct{} // and that of looking
+	asking chan struct{} // has room for one who asks for the status: others must not take the store's connections from the lease
 
 	mu       sync.Mutex // guards what follows
 	stay     stay
 	history  history
-	head     int64     // the newest revision that is known to exist
-	readers  []*waiter // for the next renewal
+	head     int64         // the newest revision that is known to exist
+	longest  time.Duration // that any node was ever said to accept from memory after it has asked for its lease
+	readers  []*waiter     // for the next renewal
 	barrier  barrier
 	stopped  bool
 	counters Counters
@@ -76,16 +78,16 @@ type Counters struct {
 	Fences                   int64 // of other nodes
 	Rejoins                  int64 // after having been fenced
 	Forks                    int64 // of the history
-	Lapsed                   int64 // requests that were refused for want of a lease
-	Stale                    int64 // requests that were allowed out of grace
+	Lapsed                   int64 // times that somebody was refused for want of a lease
 }
 
 // New returns a node that is not in the fleet yet and holds no lease.
 func New(store Store, peers Peers, clock Clock, o Options) *Node {
 	n := &Node{
 		store: store, peers: peers, clock: clock, o: o, lease: &Lease{clock: clock, grace: o.Grace},
-		hurry: make(chan struct{}, 1), settle: make(chan struct{}, 1), glance: make(chan struct{}, 1),
-		stay: stay{id: o.NewID(), replaces: o.Predecessor, anew: true},
+		hurry: make(chan struct{}, 1), settle: make(chan struct{}, 1), glance: make(chan struct{}, 1), asking: make(chan struct{}, 1),
+		stay:    stay{id: o.NewID(), replaces: o.Predecessor, anew: true},
+		longest: o.Length + o.Grace,
 	}
 	n.seen.Store(&Mark{})
 	n.barrier.reset()
@@ -191,6 +193,9 @@ func (n *Node) renew(ctx context.Context) (behind bool, err error) {
 		n.fork()
 		return false, errForked
 	}
+	n.mu.Lock()
+	n.longest = max(n.longest, r.Longest)
+	n.mu.Unlock()
 	behind, err = n.catchUp(ctx, r.Head)
 	if errors.Is(err, errForked) {
 		n.fork()
@@ -221,7 +226,7 @@ func (n *Node) join(ctx context.Context) error {
 		n.o.Joined(s.id)
 	}
 	n.mu.Lock()
-	row := Member{ID: s.id, Name: n.o.Name, Addr: n.o.Addr, Acked: n.history.last().Rev}
+	row := Member{ID: s.id, Name: n.o.Name, Span: n.o.Length + n.o.Grace, Addr: n.o.Addr, Acked: n.history.last().Rev}
 	n.mu.Unlock()
 	if err := n.store.Join(ctx, row, s.replaces); err != nil {
 		return err
@@ -236,6 +241,20 @@ func (n *Node) join(ctx context.Context) error {
 func (n *Node) startAt(m Mark) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	n.startLocked(m)
+}
+
+// skipTo is startAt for a later record of the same history: peers may have brought
+// more of it meanwhile, which this node has acknowledged.
+func (n *Node) skipTo(m Mark) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.history.last().Rev < m.Rev {
+		n.startLocked(m)
+	}
+}
+
+func (n *Node) startLocked(m Mark) {
 	n.seen.Store(&m) // before the flush: what is loaded after it must be at least this new
 	n.o.Flush()
 	n.history.start(m)
@@ -285,8 +304,9 @@ func (n *Node) catchUp(ctx context.Context, head Mark) (behind bool, err error) 
 		case at >= head.Rev: // by so much that head is not remembered any more
 			return behind, errBehind
 		case head.Rev-at > tooMany:
-			n.startAt(head)
-			return true, nil
+			n.skipTo(head)
+			behind = true
+			continue
 		}
 		records, err := n.store.Log(ctx, at, logBatch)
 		if err != nil {
@@ -297,8 +317,7 @@ func (n *Node) catchUp(ctx context.Context, head Mark) (behind bool, err error) 
 		}
 		switch err := n.take(records); {
 		case errors.Is(err, errGap):
-			n.startAt(head) // what lies between was trimmed
-			return true, nil
+			n.skipTo(head) // what lies between was trimmed
 		case err != nil:
 			return behind, err
 		}

@@ -157,7 +157,7 @@ func TestANodeThatDied(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bubble) {
 		a := b.start("a")
 		defer a.stop()
-		if err := b.store.Join(t.Context(), Member{ID: "dead", Addr: "nowhere"}, ""); err != nil {
+		if err := b.store.Join(t.Context(), Member{ID: "dead", Addr: "nowhere", Span: leaseLength}, ""); err != nil {
 			t.Fatal(err)
 		}
 		for i, want := range []Exit{Expired, Fenced, Acknowledged} {
@@ -166,7 +166,7 @@ func TestANodeThatDied(t *testing.T) {
 				t.Fatal(err)
 			}
 			took := time.Since(began)
-			if by := <-a.exits; by != want || (took >= a.patience()) != (want == Expired) || took > a.patience()+time.Millisecond {
+			if by := <-a.exits; by != want || (took >= a.patience(leaseLength)) != (want == Expired) || took > a.patience(leaseLength)+time.Millisecond {
 				t.Errorf("revocation %d: %s after %v, want %s", i, by, took, want)
 			}
 		}
@@ -180,7 +180,7 @@ func TestADeadlineAtTheBarrier(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bubble) {
 		a := b.start("a")
 		defer a.stop()
-		if err := b.store.Join(t.Context(), Member{ID: "dead"}, ""); err != nil {
+		if err := b.store.Join(t.Context(), Member{ID: "dead", Span: leaseLength}, ""); err != nil {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -331,7 +331,7 @@ func TestAForkSendsAwayWhoWaits(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bubble) {
 		a := b.start("a")
 		defer a.stop()
-		if err := b.store.Join(t.Context(), Member{ID: "dead"}, ""); err != nil {
+		if err := b.store.Join(t.Context(), Member{ID: "dead", Span: leaseLength}, ""); err != nil {
 			t.Fatal(err)
 		}
 		time.AfterFunc(time.Second, func() { _ = b.store.do(func(d *database) { d.log = d.log[:1] }) })

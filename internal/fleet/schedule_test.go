@@ -16,6 +16,7 @@ const (
 // profile is how much goes wrong in a schedule.
 type profile struct {
 	broken       variant
+	mixed        bool          // nodes have leases of different lengths, and grace
 	gap          time.Duration // between two revocations, at most
 	early        time.Duration // how long before its end a key is presented
 	often        int           // how many times
@@ -53,6 +54,13 @@ var (
 	stalls = kind{"nodes stand still, or without the store, for longer than a lease", func(s *sim) {
 		s.pauses, s.cuts, s.slowRenewals = 2+s.IntN(6), 1+s.IntN(4), 0.7
 		s.gap, s.early, s.often = leaseLength/10, 2*leaseLength, 4
+	}, (*sim).play, 3}
+
+	settings = kind{"leases are not as long on all nodes", func(s *sim) {
+		s.mixed = true
+		s.pauses, s.cuts, s.crashes = s.IntN(4), 1+s.IntN(4), s.IntN(3)
+		s.gap, s.early, s.often = leaseLength/10, 2*leaseLength, 4
+		s.lost = []float64{0, 0, 0.3, 1}[s.IntN(4)]
 	}, (*sim).play, 3}
 
 	returning = kind{"a node comes back to the store while somebody revokes", func(s *sim) {
@@ -207,11 +215,16 @@ func (s *sim) start(name string) {
 	if s.broken == wildClocks {
 		h.rate = 0.7 + 0.6*s.Float64()
 	}
+	h.length = leaseLength
+	if s.mixed {
+		h.length, h.grace = leaseLength/time.Duration(1+s.IntN(6)), leaseLength/2*time.Duration(s.IntN(2))
+	}
+	s.span = max(s.span, h.span())
 	ctx, stop := context.WithCancel(context.Background())
 	h.stop = stop
 	h.room = newRoom(h)
 	o := Options{
-		Name: name, Addr: name, Length: leaseLength, Drift: drift, Pause: pauseLength, NewID: s.newID,
+		Name: name, Addr: name, Length: h.length, Grace: h.grace, Drift: drift, Pause: pauseLength, NewID: s.newID,
 		Apply: map[string]func([]byte) error{keyKind: h.room.apply}, Flush: h.room.keys.Flush,
 		Settled: func(by Exit, after time.Duration) { s.exits[by]++; s.longest = max(s.longest, after) },
 	}

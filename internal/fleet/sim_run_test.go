@@ -9,7 +9,7 @@ import (
 var schedules = flag.Uint64("schedules", 150, "how many schedules of each kind are played")
 
 func TestNoScheduleBreaksThePromise(t *testing.T) {
-	for _, k := range []kind{well, failovers, stalls, returning, ignorant, anything} {
+	for _, k := range []kind{well, failovers, stalls, settings, returning, ignorant, anything} {
 		t.Run(k.name, func(t *testing.T) {
 			t.Parallel()
 			n := *schedules
@@ -23,7 +23,7 @@ func TestNoScheduleBreaksThePromise(t *testing.T) {
 					t.Fatalf("seed %d: %v", seed, err)
 				}
 				// A node that stands still notices late that its wait is over.
-				if most := s.hosts[0].node.patience() + 10*time.Millisecond; s.pauses == 0 && s.longest > most {
+				if most := s.hosts[0].node.patience(s.span) + 10*time.Millisecond; s.pauses == 0 && s.longest > most {
 					t.Fatalf("seed %d: somebody waited for %v at the barrier, want %v at most", seed, s.longest, most)
 				}
 				for by, n := range s.exits {

@@ -28,6 +28,7 @@ type sim struct {
 	ids     int
 	exits   map[Exit]int
 	longest time.Duration // wait at a barrier
+	span    time.Duration // the longest of any host
 }
 
 type event struct {
@@ -81,6 +82,8 @@ type host struct {
 	name     string
 	rate     float64       // seconds on its clock in one second
 	offset   time.Duration // of its clock
+	length   time.Duration // of its lease
+	grace    time.Duration // after that
 	paused   time.Duration // until when it stands still
 	frozen   time.Duration // for how long its clock has stood still, which it must not
 	cutOff   time.Duration // until when it does not reach the store
@@ -110,6 +113,9 @@ type task struct {
 }
 
 var errKilled = errors.New("the process was killed")
+
+// span is for how long its node accepts after it has asked for its lease.
+func (h *host) span() time.Duration { return h.length + h.grace }
 
 func (h *host) spawn(do func()) {
 	t := &task{host: h}

@@ -149,6 +149,11 @@ func (c connection) Members(_ context.Context, m Mark) (found Membership, err er
 		return found, err
 	}
 	found = d.membership(m)
+	if c.sim.broken == ownSpans {
+		for i := range found.Members {
+			found.Members[i].Span = c.host.span()
+		}
+	}
 	return found, c.answer()
 }
 
@@ -173,6 +178,7 @@ func (c connection) Renew(_ context.Context, id string, applied Mark) (r Renewal
 		return r, err
 	}
 	r = d.renewal(id, applied)
+	c.own(&r.Longest)
 	if c.sim.broken == noChain {
 		r.Forked = false
 	}
@@ -240,5 +246,13 @@ func (c connection) revoke(keys []string) (r Record, done bool, err error) {
 		return Record{Mark: d.head()}, false, c.answer()
 	}
 	err = c.apply(d, func(d *database) { r, _ = d.revoke(uid, keys) })
+	c.own(&r.Longest)
 	return r, true, err
+}
+
+// own hides what other nodes have told of their leases.
+func (c connection) own(longest *time.Duration) {
+	if c.sim.broken == ownSpans || c.sim.broken == ownLongest {
+		*longest = c.host.span()
+	}
 }

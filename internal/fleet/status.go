@@ -28,7 +28,13 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 	n.mu.Lock()
 	applied := n.history.last()
 	n.mu.Unlock()
+	select {
+	case n.asking <- struct{}{}:
+	case <-ctx.Done():
+		return Status{}, fault.Wrap(ctx.Err(), fault.Unavailable, "others ask how the fleet is; repeat the request")
+	}
 	all, err := n.store.Members(ctx, applied)
+	<-n.asking
 	if err != nil {
 		return Status{}, err
 	}
@@ -58,7 +64,7 @@ func (n *Node) Metrics() (Counters, Gauges) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	c := n.counters
-	c.Lapsed, c.Stale = n.lease.lapsed.Load(), n.lease.stale.Load()
+	c.Lapsed = n.lease.lapsed.Load()
 	return c, Gauges{n.lease.left(), max(0, n.head-n.history.last().Rev), len(n.barrier.waiters)}
 }
 

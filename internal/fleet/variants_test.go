@@ -21,6 +21,8 @@ const (
 	noFence     variant = "a lease that should be over is not fenced"
 	noChain     variant = "records without names"
 	ackByNumber variant = "acknowledgements of numbers"
+	ownSpans    variant = "everybody takes its own lease for as long as all others"
+	ownLongest  variant = "who goes by time alone goes by its own lease"
 	sequence    variant = "revisions from a sequence"
 	noRepeat    variant = "who finds the work done does not wait"
 	blindRepeat variant = "who finds the work done takes it for safe"
@@ -38,6 +40,7 @@ var variants = []struct {
 	{byNumber, failovers}, {anyStore, failovers}, {giveUp, anything},
 	{leaseFirst, ignorant}, {lateStart, anything}, {leaseOfJoin, anything},
 	{noFence, returning}, {noChain, failovers}, {ackByNumber, failovers}, {sequence, anything},
+	{ownSpans, settings}, {ownLongest, settings},
 	{noRepeat, anything}, {blindRepeat, failovers},
 	{async, failovers}, {wildClocks, stalls}, {frozen, stalls},
 }

@@ -385,10 +385,10 @@ func updateFields(req *apikey.UpdateRequest) xcontent.Fields {
 // POST /_security/api_key/{ids}/_clear_cache
 func (s *Server) clearAPIKeyCache(c *call) (act, error) {
 	ids := strings.Split(c.path("ids"), ",")
-	return func(context.Context) (reply, error) {
-		if err := s.APIKeys.ClearCache(c.by, ids); err != nil {
+	return func(ctx context.Context) (reply, error) {
+		if err := s.APIKeys.ClearCache(ctx, c.by, ids); err != nil {
 			return reply{}, err
 		}
-		return s.cleared(), nil
+		return s.cleared(ctx)
 	}, nil
 }

@@ -134,10 +134,10 @@ func (s *Server) deleteApplicationPrivileges(c *call) (act, error) {
 // POST /_security/privilege/{applications}/_clear_cache
 func (s *Server) clearApplicationCache(c *call) (act, error) {
 	applications := names(c.path("applications"))
-	return func(context.Context) (reply, error) {
-		if err := s.Applications.ClearCache(c.by, applications); err != nil {
+	return func(ctx context.Context) (reply, error) {
+		if err := s.Applications.ClearCache(ctx, c.by, applications); err != nil {
 			return reply{}, err
 		}
-		return s.cleared(), nil
+		return s.cleared(ctx)
 	}, nil
 }

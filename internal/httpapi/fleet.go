@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -61,8 +62,7 @@ func open(r *http.Request) bool {
 }
 
 // inStep has a request that asks for it wait until this node knows what was
-// revoked before the request came, and marks answers that may rest on less than a
-// lease promises.
+// revoked before the request came.
 func (s *Server) inStep(x *exchange) error {
 	if s.Fleet == nil {
 		return nil
@@ -72,10 +72,19 @@ func (s *Server) inStep(x *exchange) error {
 			return err
 		}
 	}
-	if s.Fleet.Lease().Stale() {
-		x.w.Header().Set(staleHeader, "true")
-	}
+	s.markStale(x)
 	return nil
+}
+
+// markStale marks and counts answers that may rest on less than a lease promises.
+// It is called before a credential is judged and after, since the lease may end in
+// between.
+func (s *Server) markStale(x *exchange) {
+	if s.Fleet == nil || !s.Fleet.Lease().Stale() || x.w.Header()[staleHeader] != nil {
+		return
+	}
+	x.w.Header()[staleHeader] = []string{"true"}
+	s.meters.stale.Inc()
 }
 
 // consistency is what a request asks for; "" leaves it to the settings.
@@ -141,7 +150,7 @@ func (s *Server) getFleet(c *call) (act, error) {
 			LeaseMillis: max(0, f.LeaseLeft.Milliseconds()), Nodes: []latchkey.FleetNode{},
 		}
 		for _, m := range f.Members {
-			answer.Nodes = append(answer.Nodes, latchkey.FleetNode{ID: m.ID, Name: m.Name, Address: m.Addr, Acknowledged: m.Acked, Lag: m.Lag})
+			answer.Nodes = append(answer.Nodes, latchkey.FleetNode{ID: m.ID, Name: m.Name, Address: m.Addr, Acknowledged: m.Acked, Lag: m.Lag, LeaseMillis: m.Span.Milliseconds()})
 		}
 		return ok(answer), nil
 	}, nil
@@ -169,8 +178,30 @@ func (s *Server) getBarrier(c *call) (act, error) {
 	}, nil
 }
 
+// BarrierTimes is how long answers have waited for other nodes, by what let them pass.
+type BarrierTimes struct{ *prometheus.HistogramVec }
+
+// NewBarrierTimes returns one without times.
+func NewBarrierTimes() BarrierTimes {
+	t := BarrierTimes{prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "latchkey_barrier_seconds", Help: "How long answers have waited for other nodes, by what let them pass: acknowledgements of all, the fence of a node, or the end of all leases.",
+		Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 15, 30, 60, 120},
+	}, []string{"exit"})}
+	for _, by := range []fleet.Exit{fleet.Acknowledged, fleet.Fenced, fleet.Expired} {
+		t.WithLabelValues(string(by))
+	}
+	return t
+}
+
+// Settled adds one; it is for [fleet.Options].
+func (t BarrierTimes) Settled(by fleet.Exit, after time.Duration) {
+	t.WithLabelValues(string(by)).Observe(after.Seconds())
+}
+
 // fleet registers what a node tells of its place among others.
-func (m *meters) fleet(f *fleet.Node) {
+func (m *meters) fleet(f *fleet.Node, waits BarrierTimes) {
+	m.stale = prometheus.NewCounter(prometheus.CounterOpts{Name: "latchkey_stale_total", Help: "Answers to requests that were judged out of grace."})
+	m.registry.MustRegister(m.stale, waits)
 	for _, c := range []struct {
 		name, help string
 		of         func(fleet.Counters) int64
@@ -182,8 +213,7 @@ func (m *meters) fleet(f *fleet.Node) {
 		{"fences", "Nodes that were shut out, since they had no lease any more.", func(c fleet.Counters) int64 { return c.Fences }},
 		{"rejoins", "Times that this node was shut out.", func(c fleet.Counters) int64 { return c.Rejoins }},
 		{"history_forks", "Times that the store had lost what this node had seen.", func(c fleet.Counters) int64 { return c.Forks }},
-		{"lapsed", "Credentials that were refused for want of a lease.", func(c fleet.Counters) int64 { return c.Lapsed }},
-		{"stale", "Credentials that were judged out of grace.", func(c fleet.Counters) int64 { return c.Stale }},
+		{"lapsed", "Times that somebody was refused for want of a lease.", func(c fleet.Counters) int64 { return c.Lapsed }},
 	} {
 		m.total("latchkey_"+c.name+"_total", c.help, nil, func() uint64 {
 			counters, _ := f.Metrics()

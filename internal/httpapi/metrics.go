@@ -26,6 +26,7 @@ type meters struct {
 	unrouted        served
 	authentications [len(credentialKinds)][len(outcomes)]prometheus.Counter
 	keys            keyGauges
+	stale           prometheus.Counter // nil without a fleet
 }
 
 // served counts the answers of one route by the first digit of their status.
@@ -73,7 +74,7 @@ func newMeters(services Services, version string) *meters {
 		m.cache("tokens", func() cache.Stats { return t.Stats().Cache })
 	}
 	if f := services.Fleet; f != nil {
-		m.fleet(f)
+		m.fleet(f, services.BarrierTimes)
 	}
 	return m
 }

@@ -79,7 +79,7 @@ func (s *Server) clearRoleCache(c *call) (act, error) {
 		if err := s.Roles.ClearCache(ctx, c.by, names); err != nil {
 			return reply{}, err
 		}
-		return s.cleared(), nil
+		return s.cleared(ctx)
 	}, nil
 }
 

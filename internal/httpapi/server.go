@@ -78,7 +78,8 @@ type Services struct {
 	PKI             *pki.Service
 	Leaks           *leak.Service
 
-	Fleet *fleet.Node // nil: nobody else has the store
+	Fleet        *fleet.Node  // nil: nobody else has the store
+	BarrierTimes BarrierTimes // of that
 }
 
 // New returns a server for the given services.
@@ -340,6 +341,7 @@ func (s *Server) serve(x *exchange) (reply, error) {
 			return reply{}, err
 		}
 		c.by = x.by
+		s.markStale(x)
 		s.APIKeys.Used(c.by, r.RemoteAddr, r.UserAgent())
 		if proof := x.by.TicketReply; proof != nil {
 			x.w.Header()[challengeHeader] = []string{"Negotiate " + base64.StdEncoding.EncodeToString(*proof)}

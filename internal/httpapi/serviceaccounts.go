@@ -90,10 +90,10 @@ func (s *Server) deleteServiceToken(c *call) (act, error) {
 // POST /_security/service/{namespace}/{service}/credential/token/{names}/_clear_cache
 func (s *Server) clearServiceTokenCache(c *call) (act, error) {
 	names := names(c.path("names"))
-	return func(context.Context) (reply, error) {
-		if err := s.ServiceAccounts.ClearCache(c.by, c.account(), names); err != nil {
+	return func(ctx context.Context) (reply, error) {
+		if err := s.ServiceAccounts.ClearCache(ctx, c.by, c.account(), names); err != nil {
 			return reply{}, err
 		}
-		return s.cleared(), nil
+		return s.cleared(ctx)
 	}, nil
 }

@@ -207,12 +207,14 @@ func (s *Server) setUserEnabled(enabled bool) endpoint {
 func (s *Server) clearRealmCache(c *call) (act, error) {
 	realms, usernames := names(c.path("realms")), c.query.List("usernames")
 	return func(ctx context.Context) (reply, error) {
-		switch err := s.Realms.ClearCache(ctx, c.by, realms, usernames); fault.KindOf(err) {
-		case fault.NotFound:
-			return s.notCleared(err), nil
-		default:
-			return s.cleared(), err
+		err := s.Realms.ClearCache(ctx, c.by, realms, usernames)
+		switch {
+		case err == nil:
+			return s.cleared(ctx)
+		case fault.KindOf(err) == fault.NotFound:
+			return s.notCleared(ctx, err)
 		}
+		return reply{}, err
 	}, nil
 }
 

@@ -43,6 +43,7 @@ type Options struct {
 	// kept no longer than the token is valid. 0 keeps nothing.
 	CacheTTL time.Duration
 	CacheMax int
+	Lease    func() error // as of cache.Options
 	Log      *slog.Logger
 }
 
@@ -62,7 +63,7 @@ type verified struct {
 
 // New returns a realm. It fails if a pattern cannot be read.
 func New(o Options) (*Realm, error) {
-	r := &Realm{o: o, seen: cache.New[*verified](cache.Options{Max: o.CacheMax, TTL: o.CacheTTL, Now: o.Verifier.Now})}
+	r := &Realm{o: o, seen: cache.New[*verified](cache.Options{Max: o.CacheMax, TTL: o.CacheTTL, Now: o.Verifier.Now, Lease: o.Lease})}
 	var err error
 	if len(o.SubjectPatterns) > 0 {
 		if r.patterns, err = pattern.ParseAll(o.SubjectPatterns); err != nil {
@@ -90,19 +91,16 @@ func (r *Realm) Forget([]string) { r.seen.Flush() }
 func (r *Realm) AuthenticateBearer(ctx context.Context, token, clientSecret string) (s access.Subject, mine bool, err error) {
 	sum := sha256.Sum256([]byte(token))
 	key := string(sum[:])
-	v, err := r.known(ctx, key)
+	e, err := r.known(ctx, key)
 	switch {
 	case err != nil:
 		return access.Subject{}, true, err
-	case v == nil && issuer(token) != r.o.Verifier.Issuer:
+	case e == nil && issuer(token) != r.o.Verifier.Issuer:
 		return access.Subject{}, false, nil
 	case r.secret != nil && !r.secret.Matches(clientSecret):
 		err = fault.New(fault.Unauthenticated, "the client did not prove itself with the shared secret")
-	case v == nil:
-		v, err = r.verify(ctx, key, token)
-	}
-	if err == nil {
-		s, err = r.o.Directory.Subject(ctx, v.person)
+	default:
+		s, err = r.subject(ctx, key, token, e)
 	}
 	if fault.KindOf(err) == fault.Unauthenticated {
 		r.o.Log.DebugContext(ctx, "a JSON web token was refused", "realm", r.Identity().Name, "err", err)
@@ -111,8 +109,27 @@ func (r *Realm) AuthenticateBearer(ctx context.Context, token, clientSecret stri
 	return s, true, err
 }
 
+// subject returns whom a token is about, by what is kept of it, if it is, and if
+// that is not forgotten meanwhile.
+func (r *Realm) subject(ctx context.Context, key, token string, e *cache.Entry[*verified]) (access.Subject, error) {
+	if e != nil {
+		s, err := r.o.Directory.Subject(ctx, e.Value.person)
+		switch alive, lapsed := r.seen.Trust(e); { // last
+		case lapsed != nil:
+			return access.Subject{}, lapsed
+		case alive:
+			return s, err
+		}
+	}
+	v, err := r.verify(ctx, key, token)
+	if err != nil {
+		return access.Subject{}, err
+	}
+	return r.o.Directory.Subject(ctx, v.person)
+}
+
 // known returns what is kept of a token that is still valid, or nil.
-func (r *Realm) known(ctx context.Context, key string) (*verified, error) {
+func (r *Realm) known(ctx context.Context, key string) (*cache.Entry[*verified], error) {
 	e := r.seen.Get(key)
 	if e == nil {
 		return nil, nil
@@ -123,11 +140,9 @@ func (r *Realm) known(ctx context.Context, key string) (*verified, error) {
 	}
 	if !ok {
 		r.seen.Kill(key)
-	}
-	if e.Dead() {
 		return nil, nil
 	}
-	return e.Value, nil
+	return e, nil
 }
 
 func (r *Realm) verify(ctx context.Context, key, token string) (*verified, error) {

@@ -438,6 +438,29 @@ func TestForget(t *testing.T) {
 	}
 }
 
+// What another node may have had forgotten is not accepted without a lease, nor by
+// a lease that is older than the forgetting.
+func TestWhatIsKeptCountsUnderALease(t *testing.T) {
+	w := newWorld()
+	var lapsed error
+	asks := func() {}
+	o := w.options()
+	o.Lease = func() error { asks(); return lapsed }
+	r := open(t, o)
+	token := w.token(t, nil)
+	if got := judged(t, r, token, ""); got != "alice" {
+		t.Fatalf("the token is %s", got)
+	}
+	lapsed = fault.New(fault.Unavailable, "no lease")
+	if got := judged(t, r, token, ""); got != "no lease" {
+		t.Errorf("without a lease the token is %s", got)
+	}
+	lapsed, asks, w.asked = nil, func() { r.Forget(nil) }, nil
+	if got := judged(t, r, token, ""); got != "alice" || len(w.asked) != 2 {
+		t.Errorf("a token that is overtaken by a forgetting is %s after %d looks, want it to be verified once more", got, len(w.asked))
+	}
+}
+
 func TestKeySets(t *testing.T) {
 	small := must(rsa.GenerateKey(rand.Reader, 1024))
 	encryption := public("", rsaKey.Public())

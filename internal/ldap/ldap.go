@@ -10,8 +10,8 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -105,6 +105,7 @@ type Options struct {
 
 	CacheTTL time.Duration // bounds how long the directory is not asked again; 0 keeps nothing
 	CacheMax int
+	Lease    func() error // as of cache.Options
 	Now      func() time.Time
 	Log      *slog.Logger
 }
@@ -133,6 +134,7 @@ type Realm struct {
 	logins   *pool // connections of whoever logged in last
 	users    *cache.Cache[*account]
 	checks   singleflight.Group // logins under way: equal ones share one
+	forgets  atomic.Uint64      // calls of Forget: a login that began before one is not shared after it
 }
 
 // account is what is kept of one user.
@@ -153,7 +155,7 @@ func New(o Options) *Realm {
 	servers := &servers{o: &r.o}
 	r.searches = newPool(servers, &r.o, func(c *conn) error { return c.login(o.BindDN, o.BindPassword.Reveal()) })
 	r.logins = newPool(servers, &r.o, nil)
-	r.users = cache.New[*account](cache.Options{Max: o.CacheMax, TTL: o.CacheTTL, Now: o.Now})
+	r.users = cache.New[*account](cache.Options{Max: o.CacheMax, TTL: o.CacheTTL, Now: o.Now, Lease: o.Lease})
 	return r
 }
 
@@ -168,6 +170,7 @@ func (r *Realm) Identity() access.Realm { return r.id }
 
 // Forget drops what is kept of the named users, or of all if names is empty.
 func (r *Realm) Forget(usernames []string) {
+	r.forgets.Add(1)
 	if len(usernames) == 0 {
 		r.users.Flush()
 		return
@@ -185,9 +188,12 @@ func (r *Realm) Authenticate(ctx context.Context, username, password string) (ac
 	}
 	e := r.users.Get(username)
 	if e != nil {
-		s := e.Value.state.Load()
-		if s.good != nil && s.good.Matches(password) && r.o.Now().Before(s.until) && !e.Dead() {
-			return r.subject(ctx, username, s.person)
+		if s := e.Value.state.Load(); s.good != nil && s.good.Matches(password) && r.o.Now().Before(s.until) {
+			u, known, err := r.remembered(ctx, username, e, s)
+			if known || err != nil {
+				return u, err
+			}
+			e = nil
 		}
 	}
 	var s *state
@@ -213,8 +219,12 @@ func (r *Realm) Lookup(ctx context.Context, username string) (access.Subject, er
 	}
 	e := r.users.Get(username)
 	if e != nil {
-		if s := e.Value.state.Load(); r.o.Now().Before(s.until) && !e.Dead() {
-			return r.subject(ctx, username, s.person)
+		if s := e.Value.state.Load(); r.o.Now().Before(s.until) {
+			u, known, err := r.remembered(ctx, username, e, s)
+			if known || err != nil {
+				return u, err
+			}
+			e = nil
 		}
 	}
 	var s *state
@@ -229,6 +239,20 @@ func (r *Realm) Lookup(ctx context.Context, username string) (access.Subject, er
 		return a, nil
 	}
 	return r.settle(ctx, username, e, load, &s)
+}
+
+// remembered returns a user from memory. known is false if the entry has died: the
+// directory has to be asked.
+func (r *Realm) remembered(ctx context.Context, username string, e *cache.Entry[*account], s *state) (u access.Subject, known bool, err error) {
+	u, err = r.subject(ctx, username, s.person)
+	alive, lapsed := r.users.Trust(e) // last
+	if lapsed != nil {
+		return access.Subject{}, false, lapsed
+	}
+	if !alive {
+		return access.Subject{}, false, nil
+	}
+	return u, true, err
 }
 
 // settle asks the directory and keeps the answer: in the entry that there is, as
@@ -253,7 +277,7 @@ func (r *Realm) settle(ctx context.Context, username string, e *cache.Entry[*acc
 // prove asks the directory whether a password is right. Many clients that begin
 // at once with the same password cost one login.
 func (r *Realm) prove(ctx context.Context, username, password string) (*person, error) {
-	p, err, _ := r.checks.Do(strconv.Itoa(len(username))+":"+username+password, func() (any, error) {
+	p, err, _ := r.checks.Do(fmt.Sprintf("%d:%d:%s%s", r.forgets.Load(), len(username), username, password), func() (any, error) {
 		return r.login(context.WithoutCancel(ctx), username, password) // whoever waits for it as well need not go when ctx does
 	})
 	if err != nil {

@@ -355,6 +355,43 @@ func TestWhatIsKept(t *testing.T) {
 	expect("who was deleted", login("another-password"), fault.NotFound)
 }
 
+// What another node may have had forgotten is not accepted without a lease, nor by
+// a lease that is older than the forgetting.
+func TestWhatIsKeptCountsUnderALease(t *testing.T) {
+	d := directory(t, "", "", ldaptest.Person("alice"))
+	var lapsed error
+	asks := func() {}
+	r := newRealm(t, d.URL, func(o *Options) { o.Lease = func() error { asks(); return lapsed } })
+	acts := map[string]func() error{
+		"a login":   func() error { _, err := r.Authenticate(t.Context(), "alice", ldaptest.Password); return err },
+		"a look-up": func() error { _, err := r.Lookup(t.Context(), "alice"); return err },
+	}
+	for name, act := range acts {
+		if err := act(); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		lapsed = fault.New(fault.Unavailable, "no lease")
+		if err := act(); kind(err) != fault.Unavailable {
+			t.Errorf("%s without a lease: %v", name, err)
+		}
+		lapsed = nil
+	}
+	if err := d.Delete("uid=alice," + people); err != nil {
+		t.Fatal(err)
+	}
+	for name, act := range acts {
+		if err := act(); err != nil {
+			t.Errorf("%s, kept: %v", name, err)
+		}
+	}
+	asks = func() { r.Forget(nil) } // a lease that is renewed at this moment, after what it covers was forgotten
+	for name, act := range acts {
+		if err := act(); kind(err) != fault.NotFound {
+			t.Errorf("%s that is overtaken by a forgetting: %v", name, err)
+		}
+	}
+}
+
 func TestOutages(t *testing.T) {
 	d := directory(t, "", "", ldaptest.Person("alice"), ldaptest.Person("bob"))
 	t.Run("kept users log in without the directory", func(t *testing.T) {

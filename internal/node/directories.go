@@ -18,7 +18,7 @@ import (
 
 // openLDAP returns a realm of a directory.
 func (r *realms) openLDAP(c *config.Realm, mappings *rolemapping.Service, log *slog.Logger) (*ldap.Realm, error) {
-	trust, err := follow(c, "ssl.", log, func(cfg config.TLS, files tlsFiles) (*tls.Config, error) {
+	trust, err := follow(c.TLS("ssl."), settingOf(c, "ssl."), log, func(cfg config.TLS, files tlsFiles) (*tls.Config, error) {
 		return clientTLS(cfg, files, c.Text("ssl.verification_mode"))
 	})
 	if err != nil {
@@ -45,7 +45,7 @@ func (r *realms) openLDAP(c *config.Realm, mappings *rolemapping.Service, log *s
 		Domain: c.Text("domain_name"), UPNFilter: c.Text("user_search.upn_filter"), DownLevelFilter: c.Text("user_search.down_level_filter"),
 		UnmappedGroupsAsRoles: c.Bool("unmapped_groups_as_roles"), FileRoles: r.dnFile(c, log), Mapper: mappings,
 		AuthorizationRealms: c.List("authorization_realms"), Others: r.chain,
-		CacheTTL: c.Duration("cache.ttl"), CacheMax: c.Number("cache.max_users"), Now: time.Now, Log: log,
+		CacheTTL: c.Duration("cache.ttl"), CacheMax: c.Number("cache.max_users"), Lease: r.lease, Now: time.Now, Log: log,
 	})
 	r.directories = append(r.directories, made)
 	return made, nil
@@ -56,7 +56,7 @@ func (r *realms) openPKI(c *config.Realm, mappings *rolemapping.Service, log *sl
 	o := pki.Options{
 		Name: c.Name, Username: c.Pattern("username_pattern"), RDN: c.OID("username_rdn_oid"), Delegation: c.Bool("delegation.enabled"),
 		FileRoles: r.dnFile(c, log), Mapper: mappings, AuthorizationRealms: c.List("authorization_realms"), Others: r.chain,
-		CacheTTL: c.Duration("cache.ttl"), CacheMax: c.Number("cache.max_users"), Now: time.Now,
+		CacheTTL: c.Duration("cache.ttl"), CacheMax: c.Number("cache.max_users"), Lease: r.lease, Now: time.Now,
 	}
 	if name := c.Text("username_rdn_name"); name != "" {
 		id, ok := pki.Attribute(name)
@@ -66,7 +66,7 @@ func (r *realms) openPKI(c *config.Realm, mappings *rolemapping.Service, log *sl
 		o.RDN = id
 	}
 	if cfg := c.TLS(""); cfg.Truststore.Path != "" || len(cfg.CertificateAuthorities) > 0 {
-		trust, err := follow(c, "", log, func(cfg config.TLS, files tlsFiles) (*x509.CertPool, error) {
+		trust, err := follow(cfg, settingOf(c, ""), log, func(cfg config.TLS, files tlsFiles) (*x509.CertPool, error) {
 			authorities, err := readAuthorities(cfg, files)
 			return poolOf(authorities), err
 		})
@@ -156,9 +156,9 @@ type followed[T any] struct {
 	current T
 }
 
-// follow returns what the settings of c say whose names begin with prefix.
-func follow[T any](c *config.Realm, prefix string, log *slog.Logger, make func(config.TLS, tlsFiles) (T, error)) (*followed[T], error) {
-	f := &followed[T]{cfg: c.TLS(prefix), what: settingOf(c, prefix), make: make, log: log, looked: time.Now()}
+// follow returns what cfg says; what names the settings.
+func follow[T any](cfg config.TLS, what string, log *slog.Logger, make func(config.TLS, tlsFiles) (T, error)) (*followed[T], error) {
+	f := &followed[T]{cfg: cfg, what: what, make: make, log: log, looked: time.Now()}
 	files := readTLSFiles(f.cfg)
 	f.seen = files.digest()
 	var err error

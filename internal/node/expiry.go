@@ -8,11 +8,19 @@ import (
 	"latchkey/internal/apikey"
 	"latchkey/internal/config"
 	"latchkey/internal/notify"
+	"latchkey/internal/sqlstore"
 )
 
 // warnOfExpiry tells the webhook of the operator about keys that expire soon,
-// until ctx ends.
-func warnOfExpiry(ctx context.Context, cfg *config.Config, keys *apikey.Service, uuid string, log *slog.Logger) error {
+// until ctx ends. Of the nodes that share a store one does so; if it is gone, another.
+func warnOfExpiry(ctx context.Context, cfg *config.Config, keys *apikey.Service, db *sqlstore.DB, uuid string, log *slog.Logger) error {
+	mine := func(context.Context) (bool, error) { return true, nil }
+	if fleet := db.Fleet(); fleet != nil {
+		me := newUUID()
+		mine = func(ctx context.Context) (bool, error) {
+			return fleet.TakeTurn(ctx, "warn of expiry", me, apikey.WarnTurn)
+		}
+	}
 	hook := notify.NewWebhook(cfg.APIKey.ExpiryWebhook, cfg.APIKey.ExpiryWebhookAuthorization)
 	defer hook.Close()
 	tell := func(ctx context.Context, soon []apikey.Key) error {
@@ -25,7 +33,7 @@ func warnOfExpiry(ctx context.Context, cfg *config.Config, keys *apikey.Service,
 		}
 		return hook.Post(ctx, notice)
 	}
-	return keys.Warn(ctx, tell, func(told int, err error) {
+	return keys.Warn(ctx, mine, tell, func(told int, err error) {
 		if err != nil {
 			log.Warn("the webhook was not told of keys that expire soon; it will be tried again", "told", told, "err", err)
 			return

@@ -52,7 +52,7 @@ func TestWebhookIsToldOfKeysThatExpire(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
-	go func() { done <- warnOfExpiry(ctx, cfg, r.keys, "uuid", log) }()
+	go func() { done <- warnOfExpiry(ctx, cfg, r.keys, r.db, "uuid", log) }()
 	n := <-notices
 	cancel()
 	if err := <-done; err != nil {

@@ -3,18 +3,20 @@ package node
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"latchkey/internal/config"
 	"latchkey/internal/fleet"
 	"latchkey/internal/fleet/peer"
+	"latchkey/internal/httpapi"
 	"latchkey/internal/sqlstore"
 )
 
@@ -24,6 +26,7 @@ type membership struct {
 	client *peer.Client
 	apply  map[string]func([]byte) error
 	rooms  []func(names []string) // what forgets, of each room
+	times  httpapi.BarrierTimes
 	log    *slog.Logger
 }
 
@@ -35,29 +38,27 @@ const (
 // newMembership returns the place of a node that holds its data folder. It counts
 // once [membership.start] has returned.
 func newMembership(cfg *config.Config, db *sqlstore.DB, log *slog.Logger) (*membership, error) {
-	client, scheme, err := peerClient(cfg.TLS)
-	if err != nil {
-		return nil, err
+	scheme, trust := "http", (*followed[*tls.Config])(nil)
+	if cfg.TLS.Enabled {
+		var err error
+		scheme = "https"
+		if trust, err = peerTLS(cfg.TLS, log); err != nil {
+			return nil, err
+		}
 	}
-	m := &membership{client: peer.NewClient(cfg.Fleet.Secret, client), apply: map[string]func([]byte) error{}, log: log}
+	m := &membership{client: peer.NewClient(cfg.Fleet.Secret, peerClient(trust)), apply: map[string]func([]byte) error{}, times: httpapi.NewBarrierTimes(), log: log}
 	o := fleet.Options{
 		Name: cfg.NodeName, Length: cfg.Fleet.Lease, Drift: clockDrift, Pause: clockPause, Grace: cfg.Fleet.Grace,
-		NewID: newUUID, Apply: m.apply, Flush: m.forgetAll,
+		NewID: newUUID, Apply: m.apply, Flush: m.forgetAll, Settled: m.times.Settled,
 		Report: func(event string, rev int64, err error) { log.Warn(event, "revision", rev, "err", err) },
 	}
 	if cfg.Fleet.Address != "" {
 		o.Addr = scheme + "://" + cfg.Fleet.Address
 	}
-	// Whoever had the data folder before is gone, and with it its place, for which the others would wait. What was
-	// noted before the machine started may have come with a copy of the folder, whose place is another's.
-	path, boot := filepath.Join(cfg.DataDir, placeFile), bootID()
-	if text, err := os.ReadFile(path); err == nil {
-		if id, of, _ := strings.Cut(strings.TrimSpace(string(text)), " "); of != "" && of == boot {
-			o.Predecessor = id
-		}
-	}
+	// Whoever had the data folder before is gone, and with it its place, for which the others would wait.
+	o.Predecessor = lastPlace(cfg.DataDir)
 	o.Joined = func(id string) {
-		if err := os.WriteFile(path, []byte(id+" "+boot+"\n"), 0o600); err != nil {
+		if err := notePlace(cfg.DataDir, id); err != nil {
 			log.Warn("the place of this node in its fleet was not noted: after a crash, revocations wait until its lease is over", "err", err)
 		}
 	}
@@ -66,43 +67,63 @@ func newMembership(cfg *config.Config, db *sqlstore.DB, log *slog.Logger) (*memb
 	return m, nil
 }
 
-// placeFile holds the ID of the row that a node has in its fleet, and that of the
-// start of the machine.
+// placeFile holds the ID of the row that a node has in its fleet, and where it was
+// noted. Noted elsewhere, it has come with a copy of the folder: the place is that of
+// another node, which may be alive.
 const placeFile = "fleet.id"
 
-// bootID returns what names the present start of this machine; "" if nothing does.
-func bootID() string {
-	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+func notePlace(dir, id string) error {
+	return os.WriteFile(filepath.Join(dir, placeFile), []byte(id+" "+whereabouts(dir)+"\n"), 0o600)
+}
+
+// lastPlace returns the ID that was noted in this folder; "" if none was.
+func lastPlace(dir string) string {
+	text, err := os.ReadFile(filepath.Join(dir, placeFile))
 	if err != nil {
 		return ""
 	}
-	return strings.TrimSpace(string(id))
+	id, at, _ := strings.Cut(strings.TrimSpace(string(text)), " ")
+	if at == "" || at != whereabouts(dir) {
+		return ""
+	}
+	return id
 }
 
-// peerClient returns what reaches other nodes, which have the same settings of TLS.
-func peerClient(cfg config.TLS) (*http.Client, string, error) {
+// whereabouts tells a folder from its copies, on other machines and on this one, for
+// as long as this machine runs; "" if nothing does.
+func whereabouts(dir string) string {
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return ""
+	}
+	info, err := os.Stat(dir)
+	if err != nil {
+		return ""
+	}
+	s, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return ""
+	}
+	return fmt.Sprintf("%s %d %d", strings.TrimSpace(string(boot)), s.Dev, s.Ino)
+}
+
+// peerTLS returns how other nodes are spoken to, which have the same settings of
+// TLS: with this node's certificate, and in the trust of those who sign them.
+func peerTLS(cfg config.TLS, log *slog.Logger) (*followed[*tls.Config], error) {
+	return follow(cfg, sslPrefix, log, func(cfg config.TLS, files tlsFiles) (*tls.Config, error) { return clientTLS(cfg, files, "full") })
+}
+
+// peerClient returns what reaches other nodes. Each new connection goes by the
+// newest files; without trust it is plain.
+func peerClient(trust *followed[*tls.Config]) *http.Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.Proxy = nil
-	if !cfg.Enabled {
-		return &http.Client{Transport: transport}, "http", nil
-	}
-	files := (&certificates{cfg: cfg}).read()
-	id, err := readIdentity(cfg, files)
-	if err != nil {
-		return nil, "", fmt.Errorf("%s%w", sslPrefix, err)
-	}
-	authorities, err := readAuthorities(cfg, files)
-	if err != nil {
-		return nil, "", fmt.Errorf("%s%w", sslPrefix, err)
-	}
-	transport.TLSClientConfig = &tls.Config{MinVersion: cfg.MinVersion, Certificates: []tls.Certificate{id.certificate()}}
-	if len(authorities) > 0 {
-		transport.TLSClientConfig.RootCAs = x509.NewCertPool()
-		for _, ca := range authorities {
-			transport.TLSClientConfig.RootCAs.AddCert(ca)
+	if trust != nil {
+		transport.DialTLSContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+			return (&tls.Dialer{Config: trust.get()}).DialContext(ctx, network, address)
 		}
 	}
-	return &http.Client{Transport: transport}, "https", nil
+	return &http.Client{Transport: transport}
 }
 
 // forgets names who forgets what other nodes end. It comes before start.
@@ -131,6 +152,14 @@ func (m *membership) node() *fleet.Node {
 		return nil
 	}
 	return m.Node
+}
+
+// waits is none of a nil membership.
+func (m *membership) waits() httpapi.BarrierTimes {
+	if m == nil {
+		return httpapi.BarrierTimes{}
+	}
+	return m.times
 }
 
 // start takes the place and returns with a lease. stop gives it up: nobody may

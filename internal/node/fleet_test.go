@@ -19,9 +19,9 @@ const fleetSecret = "a secret that all nodes of a fleet share"
 
 // fellow starts a node of the store at url. One that is reached is told by the
 // others what was revoked; another one has to ask the store.
-func fellow(t *testing.T, store, lease string, reached bool) *process {
+func fellow(t *testing.T, store, lease string, reached bool, more ...string) *process {
 	t.Helper()
-	args := []string{"-E", "latchkey.store.url=" + store, "-E", "latchkey.fleet.lease=" + lease}
+	args := append([]string{"-E", "latchkey.store.url=" + store, "-E", "latchkey.fleet.lease=" + lease}, more...)
 	if reached {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
@@ -61,7 +61,12 @@ func (p *process) eventually(t *testing.T, status int, path, credential string) 
 
 func TestWhatOneNodeEndsNoNodeAccepts(t *testing.T) {
 	store := pgtest.URL(t)
-	nodes := []*process{fellow(t, store, "2s", true), fellow(t, store, "2s", true), fellow(t, store, "2s", false)}
+	op, authorities := provider(t)
+	realm := flags("jwt.jwt1", map[string]string{
+		"order": "1", "allowed_issuer": op.URL, "allowed_audiences": "latchkey", "allowed_signature_algorithms": "ES256",
+		"pkc_jwkset_path": op.URL + "/keys", "ssl.certificate_authorities": authorities, "claims.principal": "sub", "claims.groups": "groups", "client_authentication.type": "none",
+	})
+	nodes := []*process{fellow(t, store, "2s", true, realm...), fellow(t, store, "2s", true, realm...), fellow(t, store, "2s", false, realm...)}
 	const login = "/_security/_authenticate"
 	user := func(t *testing.T, p *process, name, role string) {
 		t.Helper()
@@ -77,6 +82,10 @@ func TestWhatOneNodeEndsNoNodeAccepts(t *testing.T) {
 			k := p.key(t, elastic, name)
 			return k.Encoded, "DELETE", "/_security/api_key", `{"ids":["` + k.ID + `"]}`
 		}, login},
+		{"an API key that is updated", func(t *testing.T, p *process, name string) (string, string, string, string) {
+			k := p.key(t, elastic, name)
+			return k.Encoded, "PUT", "/_security/api_key/" + k.ID, `{"role_descriptors":{"r":{"cluster":["monitor"]}}}`
+		}, "/_security/user"},
 		{"an access token", func(t *testing.T, p *process, name string) (string, string, string, string) {
 			var made struct {
 				Text string `json:"access_token"`
@@ -110,9 +119,23 @@ func TestWhatOneNodeEndsNoNodeAccepts(t *testing.T) {
 			user(t, p, name, name)
 			return name + ":first password", "DELETE", "/_security/role/" + name, ""
 		}, "/_security/user"},
+		{"a role mapping that is deleted", func(t *testing.T, p *process, name string) (string, string, string, string) {
+			p.want(t, http.StatusOK, "PUT", "/_security/role/"+name, elastic, `{"cluster":["manage_security"]}`, nil)
+			p.mapping(t, name, name, "jwt1", name)
+			return "Bearer " + idToken(op, "alice", "latchkey", map[string]any{"groups": []string{name}}), "DELETE", "/_security/role_mapping/" + name, ""
+		}, "/_security/user"},
+		{"a role mapping that is switched off", func(t *testing.T, p *process, name string) (string, string, string, string) {
+			p.want(t, http.StatusOK, "PUT", "/_security/role/"+name, elastic, `{"cluster":["manage_security"]}`, nil)
+			p.mapping(t, name, name, "jwt1", name)
+			return "Bearer " + idToken(op, "alice", "latchkey", map[string]any{"groups": []string{name}}),
+				"PUT", "/_security/role_mapping/" + name, `{"enabled":false,"roles":["` + name + `"],"rules":{"field":{"groups":"` + name + `"}}}`
+		}, "/_security/user"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			for i, p := range nodes {
+				if i == 1 { // as 0
+					continue
+				}
 				credential, method, path, body := tt.make(t, p, fmt.Sprintf("%s-%d", strings.ReplaceAll(tt.name, " ", "-"), i))
 				for _, q := range nodes {
 					for range 2 {
@@ -128,6 +151,35 @@ func TestWhatOneNodeEndsNoNodeAccepts(t *testing.T) {
 			}
 		})
 	}
+	t.Run("a privilege of an application", func(t *testing.T) {
+		for i, p := range nodes[:1] {
+			app := fmt.Sprintf("app%d", i)
+			p.want(t, http.StatusOK, "PUT", "/_security/privilege", elastic, `{"`+app+`":{"p":{"actions":["data:read","data:write"]}}}`, nil)
+			p.want(t, http.StatusOK, "PUT", "/_security/role/"+app, elastic, `{"applications":[{"application":"`+app+`","privileges":["p"],"resources":["*"]}]}`, nil)
+			p.want(t, http.StatusOK, "PUT", "/_security/user/"+app, elastic, `{"password":"first password","roles":["`+app+`"]}`, nil)
+			has := func(q *process) (yes bool) {
+				t.Helper()
+				var answer struct {
+					All bool `json:"has_all_requested"`
+				}
+				q.want(t, http.StatusOK, "POST", "/_security/user/_has_privileges", app+":first password", `{"application":[{"application":"`+app+`","privileges":["data:write"],"resources":["x"]}]}`, &answer)
+				return answer.All
+			}
+			for j, q := range nodes {
+				for range 2 { // from memory the second time
+					if !has(q) {
+						t.Errorf("node %d does not know what node %d allows", j, i)
+					}
+				}
+			}
+			p.want(t, http.StatusOK, "PUT", "/_security/privilege", elastic, `{"`+app+`":{"p":{"actions":["data:read"]}}}`, nil)
+			for j, q := range nodes {
+				if has(q) {
+					t.Errorf("node %d allows what node %d has taken out of a privilege", j, i)
+				}
+			}
+		}
+	})
 	client, err := latchkey.New(nodes[0].url, latchkey.WithCredential(latchkey.Basic("elastic", password)))
 	if err != nil {
 		t.Fatal(err)
@@ -254,7 +306,7 @@ func (h held) Write(b []byte) (int, error) {
 func TestANodeThatIsCutFromTheStoreAcceptsNothingOld(t *testing.T) {
 	store := pgtest.URL(t)
 	cable, far := newCable(t, store)
-	a, b := fellow(t, store, "1s", true), fellow(t, far, "1s", false)
+	a, b := fellow(t, store, "1s", true), fellow(t, far, "3s", false) // who revokes has to wait for the other's lease, not for its own
 	k, other := a.key(t, elastic, "k"), a.key(t, elastic, "other")
 	b.wantLogin(t, http.StatusOK, k.Encoded)
 	b.wantLogin(t, http.StatusOK, other.Encoded)

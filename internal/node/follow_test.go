@@ -35,7 +35,7 @@ func TestTrustInServersFollowsItsFiles(t *testing.T) {
 	for _, verification := range []string{"full", "certificate", "none"} {
 		t.Run(verification, func(t *testing.T) {
 			write(certPEM(old))
-			f, err := follow(corpRealm, "ssl.", quiet(), func(cfg config.TLS, files tlsFiles) (*tls.Config, error) { return clientTLS(cfg, files, verification) })
+			f, err := follow(corpRealm.TLS("ssl."), corp+"ssl.", quiet(), func(cfg config.TLS, files tlsFiles) (*tls.Config, error) { return clientTLS(cfg, files, verification) })
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -106,7 +106,7 @@ func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *rooms, 
 		return nil, err
 	}
 	mappings := rolemapping.New(db, time.Now, lease, log)
-	realms, err := openRealms(cfg, users, mappings, log)
+	realms, err := openRealms(cfg, db, lease, users, mappings, log)
 	if err != nil {
 		return nil, err
 	}
@@ -149,6 +149,7 @@ func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *rooms, 
 			sqlstore.EndedAPIKeys: keys.Forget, sqlstore.EndedTokens: tokens.Forget, sqlstore.EndedUsers: users.Forget,
 			sqlstore.EndedRoles: roles.Forget, sqlstore.EndedRoleMappings: mappings.Forget,
 			sqlstore.EndedServiceTokens: accounts.Forget, sqlstore.EndedApplicationPrivileges: applications.Forget,
+			sqlstore.EndedLogins: realms.forget,
 		})
 		member.forgetsMasses(map[string]masses{sqlstore.EndedAPIKeys: keys, sqlstore.EndedTokens: tokens})
 	}
@@ -230,7 +231,7 @@ func Run(ctx context.Context, cfg *config.Config, out io.Writer, log *slog.Logge
 		Log: log,
 	}, httpapi.Services{Applications: r.applications, Auth: authenticator(cfg, r), APIKeys: r.keys, Tokens: r.tokens, Users: r.users, Roles: r.roles, ServiceAccounts: r.accounts, Profiles: profiles(cfg, r), Settings: settings.New(r.db), Leavers: leaver.New(r.db, r.realms.chain, time.Now), Realms: r.realms.chain, RoleMappings: r.mappings,
 		OIDC: oidc.NewService(r.realms.providers, r.tokens, r.realms.chain.WithAnonymous),
-		PKI:  pki.NewService(r.realms.certificates, r.tokens, r.realms.chain.WithAnonymous), Leaks: leak.New(r.keys, r.tokens), Fleet: r.fleet.node()})
+		PKI:  pki.NewService(r.realms.certificates, r.tokens, r.realms.chain.WithAnonymous), Leaks: leak.New(r.keys, r.tokens), Fleet: r.fleet.node(), BarrierTimes: r.fleet.waits()})
 
 	control := openControl(cfg.DataDir, r.users, files.read, log) // before anybody is told that the node runs
 	server := api.HTTPServer()
@@ -257,7 +258,7 @@ func Run(ctx context.Context, cfg *config.Config, out io.Writer, log *slog.Logge
 		return r.tokens.Purge(quiet, func(removed int, err error) { logPurge(log, "tokens", removed, err) })
 	})
 	if !cfg.APIKey.ExpiryWebhook.IsZero() {
-		background.Go(func() error { return warnOfExpiry(quiet, cfg, r.keys, uuid, log) })
+		background.Go(func() error { return warnOfExpiry(quiet, cfg, r.keys, r.db, uuid, log) })
 	}
 	background.Go(func() error {
 		return r.accounts.WatchFile(quiet, func(news *serviceaccount.FileNews, err error) { logServiceTokens(log, news, err) })

@@ -19,6 +19,7 @@ import (
 	"latchkey/internal/realm"
 	"latchkey/internal/role"
 	"latchkey/internal/rolemapping"
+	"latchkey/internal/sqlstore"
 	"latchkey/internal/token"
 	"latchkey/internal/user"
 	"latchkey/internal/watch"
@@ -34,13 +35,14 @@ type realms struct {
 	directories  []*ldap.Realm
 	certificates []*pki.Realm
 	dnFiles      map[string]*dnroles.File // by path
+	lease        func() error
 }
 
 // openRealms makes the realms that the settings name, and puts them in order: the
-// built-in users first, then by order.
-func openRealms(cfg *config.Config, users *user.Service, mappings *rolemapping.Service, log *slog.Logger) (*realms, error) {
-	r := &realms{dnFiles: map[string]*dnroles.File{}}
-	o := realm.Options{Refuse: users.Refuse}
+// built-in users first, then by order. lease is as of cache.Options.
+func openRealms(cfg *config.Config, db *sqlstore.DB, lease func() error, users *user.Service, mappings *rolemapping.Service, log *slog.Logger) (*realms, error) {
+	r := &realms{dnFiles: map[string]*dnroles.File{}, lease: lease}
+	o := realm.Options{Refuse: users.Refuse, Forget: db.ForgetLogins}
 	if who, ok := users.Anonymous(); ok {
 		o.Everybody = who.Roles
 	}
@@ -92,7 +94,7 @@ func (r *realms) open(cfg *config.Config, c *config.Realm, users *user.Service, 
 	case pki.Type:
 		return r.openPKI(c, mappings, log)
 	case "jwt":
-		return openJWT(c, r.chain, mappings, log)
+		return r.openJWT(c, mappings, log)
 	case "oidc":
 		p, err := openOIDC(c, r.chain, mappings, log)
 		if err == nil {
@@ -101,6 +103,21 @@ func (r *realms) open(cfg *config.Config, c *config.Realm, users *user.Service, 
 		return p, err
 	}
 	return nil, fmt.Errorf("there are no realms of type %s", c.Type) // config knows them
+}
+
+// forget drops what realms keep of users, as sqlstore.EndedLogins names them; without
+// names, all of it.
+func (r *realms) forget(names []string) {
+	at := slices.Index(names, "")
+	if at >= 0 {
+		r.chain.Forget(names[:at], names[at+1:])
+		return
+	}
+	var all []string
+	for _, id := range r.chain.Realms() {
+		all = append(all, id.Name)
+	}
+	r.chain.Forget(all, nil)
 }
 
 // operatorFiles is the files of users and roles.

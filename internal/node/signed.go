@@ -87,8 +87,8 @@ func bearers(cfg *config.Config) bool {
 }
 
 // openJWT returns a realm of JSON Web Tokens.
-func openJWT(cfg *config.Realm, users jwt.Users, roles jwt.Roles, log *slog.Logger) (*jwt.Realm, error) {
-	i, err := openIssuer(cfg, "pkc_jwkset_path", func(claim string) string { return "jwt_claim_" + claim }, users, roles, log)
+func (r *realms) openJWT(cfg *config.Realm, roles jwt.Roles, log *slog.Logger) (*jwt.Realm, error) {
+	i, err := openIssuer(cfg, "pkc_jwkset_path", func(claim string) string { return "jwt_claim_" + claim }, r.chain, roles, log)
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +101,7 @@ func openJWT(cfg *config.Realm, users jwt.Users, roles jwt.Roles, log *slog.Logg
 		},
 		Subjects: cfg.List("allowed_subjects"), SubjectPatterns: cfg.List("allowed_subject_patterns"), Required: map[string][]string{},
 		ClientSecret: cfg.Secret("client_authentication.shared_secret"),
-		CacheTTL:     cfg.Duration("jwt.cache.ttl"), CacheMax: cfg.Number("jwt.cache.size"), Log: log,
+		CacheTTL:     cfg.Duration("jwt.cache.ttl"), CacheMax: cfg.Number("jwt.cache.size"), Lease: r.lease, Log: log,
 	}
 	if cfg.Text("token_type") == "access_token" {
 		o.Verifier.Types = append(o.Verifier.Types, "at+jwt", "application/at+jwt")

@@ -55,7 +55,7 @@ func signKey(t *testing.T, name string, ca bool, issuer *party, key crypto.Signe
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: serial, Subject: pkix.Name{CommonName: name}, DNSNames: []string{"es.example"},
+		SerialNumber: serial, Subject: pkix.Name{CommonName: name}, DNSNames: []string{"es.example"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 		NotBefore: time.Date(1990, 1, 1, 0, 0, 0, 0, time.UTC), NotAfter: time.Date(2090, 1, 1, 0, 0, 0, 0, time.UTC),
 		IsCA: ca, BasicConstraintsValid: true,
 	}

@@ -62,6 +62,7 @@ type Options struct {
 
 	CacheTTL time.Duration // how long after its last use a chain that was verified is kept; 0 keeps nothing
 	CacheMax int
+	Lease    func() error // as of cache.Options
 	Now      func() time.Time
 }
 
@@ -81,7 +82,7 @@ type verified struct {
 
 // New returns a realm.
 func New(o Options) *Realm {
-	return &Realm{o: o, id: access.Realm{Name: o.Name, Type: Type}, known: cache.New[*verified](cache.Options{Max: o.CacheMax, TTL: o.CacheTTL, Now: o.Now})}
+	return &Realm{o: o, id: access.Realm{Name: o.Name, Type: Type}, known: cache.New[*verified](cache.Options{Max: o.CacheMax, TTL: o.CacheTTL, Now: o.Now, Lease: o.Lease})}
 }
 
 // Identity is the realm's name and type.
@@ -93,11 +94,7 @@ func (r *Realm) Forget([]string) { r.known.Flush() }
 // AuthenticateCertificate returns who showed a chain to the TLS layer, the own
 // certificate first. What this realm takes for nobody's is fault.NotFound.
 func (r *Realm) AuthenticateCertificate(ctx context.Context, chain []*x509.Certificate) (access.Subject, error) {
-	v, err := r.judge(ctx, chain)
-	if err != nil {
-		return access.Subject{}, err
-	}
-	return r.subject(ctx, v, nil)
+	return r.owner(ctx, chain, nil)
 }
 
 // AuthenticateDelegated returns whose chain it is that by has shown.
@@ -105,21 +102,38 @@ func (r *Realm) AuthenticateDelegated(ctx context.Context, chain []*x509.Certifi
 	if !r.o.Delegation || r.o.Authorities == nil {
 		return access.Subject{}, fault.New(fault.NotFound, "the realm [%s] takes no certificates from others", r.o.Name)
 	}
-	v, err := r.judge(ctx, chain)
-	if err != nil {
-		return access.Subject{}, err
-	}
-	return r.subject(ctx, v, &by)
+	return r.owner(ctx, chain, &by)
 }
 
-func (r *Realm) judge(ctx context.Context, chain []*x509.Certificate) (*verified, error) {
+// owner returns whose chain it is, by what is kept of it, if that is not forgotten
+// meanwhile.
+func (r *Realm) owner(ctx context.Context, chain []*x509.Certificate, by *access.Subject) (access.Subject, error) {
 	if len(chain) == 0 {
-		return nil, r.nobody(nil, "there is no certificate")
+		return access.Subject{}, r.nobody(nil, "there is no certificate")
 	}
 	var authorities *x509.CertPool
 	if r.o.Authorities != nil {
 		authorities = r.o.Authorities()
 	}
+	e, err := r.judge(ctx, chain, authorities)
+	if err != nil {
+		return access.Subject{}, err
+	}
+	s, err := r.subject(ctx, e.Value, by)
+	switch alive, lapsed := r.known.Trust(e); { // last
+	case lapsed != nil:
+		return access.Subject{}, lapsed
+	case alive:
+		return s, err
+	}
+	v, err := r.verify(chain, authorities)
+	if err != nil {
+		return access.Subject{}, err
+	}
+	return r.subject(ctx, v, by)
+}
+
+func (r *Realm) judge(ctx context.Context, chain []*x509.Certificate, authorities *x509.CertPool) (*cache.Entry[*verified], error) {
 	digest := sha256.New()
 	for _, c := range chain {
 		sum := sha256.Sum256(c.Raw)
@@ -138,7 +152,7 @@ func (r *Realm) judge(ctx context.Context, chain []*x509.Certificate) (*verified
 	if now := r.o.Now(); now.After(e.Value.ends) || now.Before(chain[0].NotBefore) { // the connection may be older than that
 		return nil, r.nobody(nil, "the certificate is not valid now")
 	}
-	return e.Value, nil
+	return e, nil
 }
 
 func (r *Realm) nobody(cause error, why string) error {

@@ -205,6 +205,32 @@ func TestTrustEnds(t *testing.T) {
 	expect("expired", "nobody")
 }
 
+// What another node may have had forgotten is not accepted without a lease, nor by
+// a lease that is older than the forgetting.
+func TestWhatIsKeptCountsUnderALease(t *testing.T) {
+	must := must(t)
+	ca := must(pkitest.Authority("ca"))
+	alice := must(ca.Client(pkix.Name{CommonName: "alice"}, nil)).Chain()
+	var lapsed error
+	asks, roles := func() {}, &mapper{}
+	r := newRealm(func(o *pki.Options) { o.Mapper, o.Lease = roles, func() error { asks(); return lapsed } })
+	judge := func() error {
+		_, err := r.AuthenticateCertificate(t.Context(), alice)
+		return err
+	}
+	if err := judge(); err != nil {
+		t.Fatal(err)
+	}
+	lapsed = fault.New(fault.Unavailable, "no lease")
+	if err := judge(); fault.KindOf(err) != fault.Unavailable {
+		t.Errorf("without a lease: %v", err)
+	}
+	lapsed, asks, roles.asked = nil, func() { r.Forget(nil) }, nil
+	if err := judge(); err != nil || len(roles.asked) != 2 {
+		t.Errorf("overtaken by a forgetting: %v after %d looks, want it to be verified once more", err, len(roles.asked))
+	}
+}
+
 func TestRoles(t *testing.T) {
 	must := must(t)
 	ca := must(pkitest.Authority("ca"))

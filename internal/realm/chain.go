@@ -28,6 +28,9 @@ type Options struct {
 	// Refuse answers about a name that no realm knows. It takes as long as a wrong
 	// password, so that nobody learns from the time which users exist. nil: no time.
 	Refuse func(ctx context.Context, username, password string) error
+	// Forget has the other nodes forget what the realms keep of the users, or of all
+	// for no usernames, before it returns. nil: there are none.
+	Forget func(ctx context.Context, realms, usernames []string) error
 }
 
 // NewChain returns a chain without realms.
@@ -184,28 +187,42 @@ func (c *Chain) WithAnonymous(roles []string) []string {
 }
 
 // ClearCache forgets what the named realms keep of the named users, or of all
-// users if there are no names; "*" and "_all" are every realm. Names that are no
-// realm of the chain are fault.NotFound, after the others have been cleared.
-func (c *Chain) ClearCache(_ context.Context, by *access.Caller, realms, usernames []string) error {
+// users if there are no names, on all nodes; "*" and "_all" are every realm. Names
+// that are no realm of the chain are fault.NotFound, after the others have been cleared.
+func (c *Chain) ClearCache(ctx context.Context, by *access.Caller, realms, usernames []string) error {
 	if err := by.Authorize(access.Request{Action: actionClearCache}); err != nil {
 		return err
 	}
 	every := slices.Contains(realms, "*") || slices.Contains(realms, "_all")
+	var known []string
 	unknown := slices.DeleteFunc(slices.Clone(realms), func(r string) bool { return r == "*" || r == "_all" })
 	for _, r := range c.realms {
 		name := r.Identity().Name
-		if !every && !slices.Contains(realms, name) {
-			continue
+		if every || slices.Contains(realms, name) {
+			known = append(known, name)
 		}
 		unknown = slices.DeleteFunc(unknown, func(s string) bool { return s == name })
-		if keeps, ok := r.(Cacher); ok {
-			keeps.Forget(usernames)
+	}
+	c.Forget(known, usernames)
+	if c.o.Forget != nil {
+		if err := c.o.Forget(ctx, known, usernames); err != nil {
+			return err
 		}
 	}
 	if len(unknown) > 0 {
 		return fault.New(fault.NotFound, "there is no realm [%s]", strings.Join(unknown, ", "))
 	}
 	return nil
+}
+
+// Forget drops what the named realms keep of the named users, or of all users if
+// there are no names: another node wants it.
+func (c *Chain) Forget(realms, usernames []string) {
+	for _, r := range c.realms {
+		if keeps, ok := r.(Cacher); ok && slices.Contains(realms, r.Identity().Name) {
+			keeps.Forget(usernames)
+		}
+	}
 }
 
 // asked is the realms that may know a name: its owner alone, if it has one.

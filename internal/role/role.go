@@ -31,6 +31,9 @@ const (
 type Store interface {
 	// PutRole creates the role or replaces it as a whole.
 	PutRole(ctx context.Context, name string, d access.Descriptor) (created bool, err error)
+	// ForgetRoles has the other nodes look up these roles anew, or all for no names,
+	// before it returns. It changes nothing.
+	ForgetRoles(ctx context.Context, names []string) error
 	// Role returns a role, or fault.NotFound.
 	Role(ctx context.Context, name string) (access.Descriptor, error)
 	// Roles returns those of the named roles that exist, or all if names is empty.
@@ -173,17 +176,17 @@ func isBuiltIn(name string) *fault.Error {
 	return fault.New(fault.Argument, "role [%s] is reserved and cannot be deleted", name)
 }
 
-// ClearCache forgets what is kept of the named roles, or of all for "*".
-func (s *Service) ClearCache(_ context.Context, by *access.Caller, names []string) error {
+// ClearCache forgets what is kept of the named roles, or of all for "*", on all nodes.
+func (s *Service) ClearCache(ctx context.Context, by *access.Caller, names []string) error {
 	if err := by.Authorize(access.Request{Action: actionClearCache}); err != nil {
 		return err
 	}
 	if slices.Contains(names, "*") {
 		s.named.Flush()
-		return nil
+		return s.store.ForgetRoles(ctx, nil)
 	}
 	s.named.Kill(names...)
-	return nil
+	return s.store.ForgetRoles(ctx, names)
 }
 
 // Forget has the roles of these names, or all if there are none, looked up anew: another node

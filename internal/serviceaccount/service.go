@@ -135,17 +135,19 @@ func (s *Service) Credentials(ctx context.Context, by *access.Caller, account st
 }
 
 // ClearCache forgets what is held in memory of the named tokens of an account,
-// or of all tokens if names holds "*". Unknown names are no error.
-func (s *Service) ClearCache(by *access.Caller, account string, names []string) error {
+// or of all tokens if names holds "*", on all nodes. Unknown names are no error.
+func (s *Service) ClearCache(ctx context.Context, by *access.Caller, account string, names []string) error {
 	if err := by.Authorize(access.Request{Action: "cluster:admin/xpack/security/cache/clear"}); err != nil {
 		return err
 	}
 	if slices.Contains(names, "*") {
 		s.tokens.Flush()
-		return nil
+		return s.store.ForgetServiceTokens(ctx, nil)
 	}
-	for _, name := range names {
-		s.tokens.Kill(account + "/" + name)
+	keys := make([]string, len(names))
+	for i, name := range names {
+		keys[i] = account + "/" + name
 	}
-	return nil
+	s.tokens.Kill(keys...)
+	return s.store.ForgetServiceTokens(ctx, keys)
 }

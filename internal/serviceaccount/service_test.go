@@ -143,7 +143,7 @@ func TestCreateAndDeleteRefuse(t *testing.T) {
 	if _, err := s.Credentials(t.Context(), nobody, fleet); fault.KindOf(err) != fault.Forbidden {
 		t.Errorf("Credentials without the right: %v", err)
 	}
-	if err := s.ClearCache(admin, fleet, []string{"*"}); fault.KindOf(err) != fault.Forbidden {
+	if err := s.ClearCache(t.Context(), admin, fleet, []string{"*"}); fault.KindOf(err) != fault.Forbidden {
 		t.Errorf("ClearCache with manage_service_account: %v; want Forbidden, since it needs manage_security", err)
 	}
 }
@@ -201,7 +201,7 @@ func TestTokensAreVerifiedFromMemory(t *testing.T) {
 		store.read = nil
 		wantAccepted(t, s, "again", made.Value, fleet)
 		store.read = fault.New(fault.Unavailable, "the store is not available")
-		if err := s.ClearCache(holder("manage_security"), fleet, names); err != nil {
+		if err := s.ClearCache(t.Context(), holder("manage_security"), fleet, names); err != nil {
 			t.Error(err)
 		}
 		_, mine, err := s.Verify(t.Context(), made.Value)

@@ -30,6 +30,10 @@ type Store interface {
 	// has one of that name.
 	InsertServiceToken(ctx context.Context, t Token) error
 
+	// ForgetServiceTokens has the other nodes look up these tokens, account/name,
+	// anew, or all for no names, before it returns. It changes nothing.
+	ForgetServiceTokens(ctx context.Context, names []string) error
+
 	// ServiceToken returns a token, or fault.NotFound.
 	ServiceToken(ctx context.Context, account, name string) (Token, error)
 

@@ -24,7 +24,7 @@ type FleetStore struct {
 }
 
 const (
-	fleetConns   = 3               // who renews, who looks after the others, and who asks how they are
+	fleetConns   = 5               // who renews, who looks after the others, who asks how they are, who trims, and who takes turns
 	fleetTimeout = 2 * time.Second // of every call
 )
 
@@ -97,12 +97,15 @@ func (s *FleetStore) Log(ctx context.Context, after int64, limit int) ([]fleet.R
 
 // Join implements fleet.Store.
 func (s *FleetStore) Join(ctx context.Context, m fleet.Member, replaces string) error {
+	span := (m.Span + time.Millisecond - 1).Milliseconds() // rounded up
 	_, err := s.one(ctx, nil, `
-		WITH replaced AS (DELETE FROM lk_node WHERE node_id = $1)
-		INSERT INTO lk_node (node_id, name, addr, acked_rev, lease_seq) VALUES ($2, $3, $4, $5, $6)
-		ON CONFLICT (node_id) DO NOTHING`, replaces, m.ID, m.Name, m.Addr, m.Acked, m.Seq)
+		WITH replaced AS (DELETE FROM lk_node WHERE node_id = $1), turn AS (SELECT one FROM lk_rev FOR SHARE)
+		INSERT INTO lk_node (node_id, name, addr, acked_rev, lease_seq, span) SELECT $2, $3, $4, $5, $6, $7 FROM turn
+		ON CONFLICT (node_id) DO NOTHING`, replaces, m.ID, m.Name, m.Addr, m.Acked, m.Seq, span)
 	return err
 }
+
+func asMillis(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
 
 // Leave implements fleet.Store.
 func (s *FleetStore) Leave(ctx context.Context, id string) error {
@@ -113,10 +116,12 @@ func (s *FleetStore) Leave(ctx context.Context, id string) error {
 // Renew implements fleet.Store.
 func (s *FleetStore) Renew(ctx context.Context, id string, applied fleet.Mark) (fleet.Renewal, error) {
 	var r fleet.Renewal
-	done, err := s.one(ctx, []any{&r.Head.Rev, &r.Head.UID}, `
+	var longest int64
+	done, err := s.one(ctx, []any{&r.Head.Rev, &r.Head.UID, &longest}, `
 		UPDATE lk_node SET acked_rev = $2, lease_seq = lease_seq + 1
 		WHERE node_id = $1 AND EXISTS (SELECT 1 FROM lk_log WHERE rev = $2 AND uid = $3)
-		RETURNING (SELECT rev FROM lk_rev), (SELECT uid FROM lk_rev)`, id, applied.Rev, applied.UID)
+		RETURNING (SELECT rev FROM lk_rev), (SELECT uid FROM lk_rev), (SELECT max(span) FROM lk_node)`, id, applied.Rev, applied.UID)
+	r.Longest = asMillis(longest)
 	if err != nil || done {
 		return r, err
 	}
@@ -129,14 +134,14 @@ func (s *FleetStore) Members(ctx context.Context, applied fleet.Mark) (fleet.Mem
 	var all fleet.Membership
 	err := s.do(ctx, func(rows *rows) error {
 		var id, name, addr *string // nil: there is no node at all
-		var acked, seq sql.NullInt64
-		err := rows.Scan(&all.Head.Rev, &all.Head.UID, &all.Holds, &id, &name, &addr, &acked, &seq)
+		var acked, seq, span sql.NullInt64
+		err := rows.Scan(&all.Head.Rev, &all.Head.UID, &all.Holds, &id, &name, &addr, &acked, &seq, &span)
 		if err == nil && id != nil {
-			all.Members = append(all.Members, fleet.Member{ID: *id, Name: *name, Addr: *addr, Acked: acked.Int64, Seq: seq.Int64})
+			all.Members = append(all.Members, fleet.Member{ID: *id, Name: *name, Addr: *addr, Acked: acked.Int64, Seq: seq.Int64, Span: asMillis(span.Int64)})
 		}
 		return err
 	}, `
-		SELECT rev, uid, EXISTS (SELECT 1 FROM lk_log WHERE rev = $1 AND uid = $2), node_id, name, addr, acked_rev, lease_seq
+		SELECT rev, uid, EXISTS (SELECT 1 FROM lk_log WHERE rev = $1 AND uid = $2), node_id, name, addr, acked_rev, lease_seq, span
 		FROM lk_rev LEFT JOIN lk_node ON TRUE WHERE one = 1 ORDER BY node_id`, applied.Rev, applied.UID)
 	return all, err
 }
@@ -144,6 +149,17 @@ func (s *FleetStore) Members(ctx context.Context, applied fleet.Mark) (fleet.Mem
 // Fence implements fleet.Store.
 func (s *FleetStore) Fence(ctx context.Context, id string, seq int64) (bool, error) {
 	return s.one(ctx, []any{new(int64)}, `DELETE FROM lk_node WHERE node_id = $1 AND lease_seq = $2 RETURNING lease_seq`, id, seq)
+}
+
+// TakeTurn reports whether a task that one node does for all is taker's for the next
+// time d: it was already, or is nobody's any more.
+func (s *FleetStore) TakeTurn(ctx context.Context, task, taker string, d time.Duration) (bool, error) {
+	return s.one(ctx, []any{new(int64)}, `
+		WITH clock AS (SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now)
+		INSERT INTO lk_turn (task, taker, until) SELECT $1, $2, now + $3 FROM clock
+		ON CONFLICT (task) DO UPDATE SET taker = excluded.taker, until = excluded.until
+		WHERE lk_turn.taker = excluded.taker OR lk_turn.until <= (SELECT now FROM clock)
+		RETURNING until`, task, taker, d.Milliseconds())
 }
 
 // Trim implements fleet.Store.

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"latchkey/internal/apikey"
 	"latchkey/internal/fault"
 	"latchkey/internal/fleet"
@@ -78,7 +80,7 @@ func TestRowsOfNodes(t *testing.T) {
 	if err != nil || first.Rev != 0 || first.UID == "" {
 		t.Fatalf("an empty log ends with %v (%v), want a first record", first, err)
 	}
-	a := fleet.Member{ID: "a", Name: "A", Addr: "http://a"}
+	a := fleet.Member{ID: "a", Name: "A", Addr: "http://a", Span: 10*time.Second + 1}
 	if r, err := s.Renew(ctx, "a", first); err != nil || !r.Gone {
 		t.Errorf("renewed without a row: %v, %v; want gone", r, err)
 	}
@@ -87,7 +89,8 @@ func TestRowsOfNodes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if r, err := s.Renew(ctx, "a", first); err != nil || r != (fleet.Renewal{Head: first}) {
+	a.Span = 10*time.Second + time.Millisecond // never less than it is
+	if r, err := s.Renew(ctx, "a", first); err != nil || r != (fleet.Renewal{Head: first, Longest: a.Span}) {
 		t.Errorf("renewed: %v, %v", r, err)
 	}
 	if r, err := s.Renew(ctx, "a", fleet.Mark{Rev: 0, UID: "other"}); err != nil || !r.Forked || r.Gone {
@@ -113,6 +116,56 @@ func TestRowsOfNodes(t *testing.T) {
 	want = fleet.Membership{Head: first}
 	if got, err := s.Members(ctx, fleet.Mark{Rev: 7, UID: "unheard"}); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("members are %v (%v), want %v", got, err, want)
+	}
+}
+
+// Who writes a record learns of the leases that may not know of it: a node joins
+// before, and is counted, or after, and knows the record when it has its first lease.
+func TestANodeJoinsWhileARecordIsWritten(t *testing.T) {
+	url := pgtest.URL(t)
+	db := openPostgresTest(t, url)
+	s, ctx := db.Fleet(), t.Context()
+	other, err := pgx.Connect(ctx, url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close(context.WithoutCancel(ctx))
+	tx, err := other.Begin(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(ctx, `UPDATE lk_rev SET rev = rev + 1, prev = uid, uid = 'one'`); err != nil {
+		t.Fatal(err)
+	}
+	joined := make(chan error, 1)
+	go func() { joined <- s.Join(ctx, fleet.Member{ID: "a", Span: 20 * time.Second}, "") }()
+	for waits := false; !waits; {
+		select {
+		case err := <-joined:
+			t.Fatalf("joined (%v) between a record and its commit", err)
+		default:
+		}
+		if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid)))`).Scan(&waits); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := tx.Commit(ctx); err != nil {
+		t.Fatal(err)
+	}
+	<-joined // or given up meanwhile, on a busy machine
+	if err := s.Join(ctx, fleet.Member{ID: "a", Span: 20 * time.Second}, ""); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := other.Exec(ctx, `INSERT INTO lk_node (node_id, name, addr, acked_rev, lease_seq) VALUES ('old', '', '', 0, 0)`); err != nil { // as the release before does
+		t.Fatal(err)
+	}
+	all, err := s.Members(ctx, fleet.Mark{})
+	if err != nil || len(all.Members) != 2 || all.Members[0].Span != 20*time.Second || all.Members[1].Span != time.Minute {
+		t.Errorf("the nodes are %+v (%v), want leases of 20 s and, of one that does not say, a minute", all.Members, err)
+	}
+	written, err := db.writer.transact([]*act{{change: func(tx *Tx) error { tx.ended(EndedUsers, "u"); return nil }}}, true)
+	if err != nil || written == nil || written.Longest != time.Minute {
+		t.Errorf("a record is written as %+v (%v), want it to tell of the longest lease", written, err)
 	}
 }
 
@@ -147,6 +200,42 @@ func TestTrim(t *testing.T) {
 	}
 	if all := records(t, s); len(all) != 1 || all[0].Rev != 5 {
 		t.Errorf("without nodes the log is %v, want the newest record", all)
+	}
+}
+
+func TestTurns(t *testing.T) {
+	s := openPostgresTest(t, pgtest.URL(t)).Fleet()
+	for i, tt := range []struct {
+		task, taker string
+		d           time.Duration
+		want        bool
+	}{
+		{"warn", "a", time.Hour, true},
+		{"warn", "b", time.Hour, false},
+		{"other", "b", time.Hour, true},
+		{"warn", "a", 0, true}, // for no longer than now
+		{"warn", "b", time.Hour, true},
+		{"warn", "a", time.Hour, false},
+	} {
+		if got, err := s.TakeTurn(t.Context(), tt.task, tt.taker, tt.d); err != nil || got != tt.want {
+			t.Errorf("%d: %s takes %s for %v: %v (%v), want %v", i, tt.taker, tt.task, tt.d, got, err, tt.want)
+		}
+	}
+	all := make(chan bool)
+	for i := range 20 {
+		go func() {
+			got, err := s.TakeTurn(context.Background(), "raced", fmt.Sprint(i), time.Hour)
+			all <- got && err == nil
+		}()
+	}
+	taken := 0
+	for range 20 {
+		if <-all {
+			taken++
+		}
+	}
+	if taken != 1 {
+		t.Errorf("%d of 20 have the same turn", taken)
 	}
 }
 
@@ -204,6 +293,49 @@ func TestAChangePassesTheBarrier(t *testing.T) {
 	}
 	if after, _ := n.Metrics(); after.Renewals == before.Renewals || n.Seen().Rev != 1 {
 		t.Errorf("a repetition is revision %d after %d renewals (%d before), want it to read the index alone", n.Seen().Rev, after.Renewals, before.Renewals)
+	}
+}
+
+// Every node is told what to forget, and nothing of it is changed.
+func TestWhatAllNodesForget(t *testing.T) {
+	db, ctx := openPostgresTest(t, pgtest.URL(t)), t.Context()
+	follow(t, db, func() {})
+	for _, tt := range []struct {
+		forget func() error
+		kind   string
+		names  []string // none: all
+	}{
+		{func() error { return db.ForgetAPIKeys(ctx, []string{"k", "l"}) }, EndedAPIKeys, []string{"k", "l"}},
+		{func() error { return db.ForgetAPIKeys(ctx, nil) }, EndedAPIKeys, nil},
+		{func() error { return db.ForgetRoles(ctx, []string{"r"}) }, EndedRoles, []string{"r"}},
+		{func() error { return db.ForgetServiceTokens(ctx, nil) }, EndedServiceTokens, nil},
+		{func() error { return db.ForgetApplicationPrivileges(ctx, []string{"app"}) }, EndedApplicationPrivileges, []string{"app"}},
+		{func() error { return db.ForgetLogins(ctx, []string{"ldap1", "pki1"}, []string{"u", "v"}) }, EndedLogins, []string{"ldap1", "pki1", "", "u", "v"}},
+		{func() error { return db.ForgetLogins(ctx, []string{"ldap1"}, nil) }, EndedLogins, []string{"ldap1", ""}},
+		{func() error { return db.ForgetLogins(ctx, nil, []string{"u"}) }, "", nil}, // of no realm
+	} {
+		before := records(t, db.Fleet())
+		if err := tt.forget(); err != nil {
+			t.Error(err)
+		}
+		after := records(t, db.Fleet())
+		if tt.kind == "" {
+			if len(after) != len(before) {
+				t.Errorf("nothing to forget became %v", after[len(before):])
+			}
+			continue
+		}
+		if len(after) != len(before)+1 {
+			t.Fatalf("%s %q became %d records", tt.kind, tt.names, len(after)-len(before))
+		}
+		r := after[len(before)]
+		names, err := fleet.DecodeIDs(r.Body)
+		if err != nil || r.Kind != tt.kind || !reflect.DeepEqual(names, tt.names) {
+			t.Errorf("%s %q became %s %q (%v)", tt.kind, tt.names, r.Kind, names, err)
+		}
+	}
+	if err := openTest(t).ForgetAPIKeys(ctx, nil); err != nil {
+		t.Errorf("where there are no other nodes: %v", err)
 	}
 }
 

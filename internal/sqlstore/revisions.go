@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"crypto/rand"
+	"database/sql"
 
 	"latchkey/internal/fleet"
 )
@@ -87,7 +88,11 @@ func (w *writer) log(live []*act) (written *fleet.Record, err error) {
 		r.Kind, r.Body = fleet.Pack(changes)
 		err = w.tx.row(`UPDATE lk_rev SET rev = rev + 1, prev = uid, uid = $1 RETURNING rev, prev`, r.UID).Scan(&r.Rev, &r.Prev)
 		if err == nil {
-			_, err = w.tx.exec(`INSERT INTO lk_log (rev, uid, prev, kind, body) VALUES ($1, $2, $3, $4, $5)`, r.Rev, r.UID, r.Prev, r.Kind, r.Body)
+			// A statement of its own: it sees the nodes that have joined before the row above was locked, see [FleetStore.Join].
+			var longest sql.NullInt64 // nil: there are no nodes
+			err = w.tx.row(`INSERT INTO lk_log (rev, uid, prev, kind, body) VALUES ($1, $2, $3, $4, $5) RETURNING (SELECT max(span) FROM lk_node)`,
+				r.Rev, r.UID, r.Prev, r.Kind, r.Body).Scan(&longest)
+			r.Longest = asMillis(longest.Int64)
 		}
 		m, written = r.Mark, &r
 	case repeats:

@@ -6,7 +6,9 @@ import (
 
 // TestFreshServer looks for unknown tokens on a server that has issued none.
 // Each client has such a server to itself.
-func TestFreshServer(t *testing.T) {
+func TestFreshServer(t *testing.T) { onEach(t, freshServers) }
+
+func freshServers(t *testing.T) {
 	t.Run("JavaScript 9", func(t *testing.T) { runNode(t, startFor(t), node9(), "js/fresh.test.js") })
 	t.Run("JavaScript 8", func(t *testing.T) { runNode(t, startFor(t), node8(), "js/fresh.test.js") })
 	t.Run("JavaScript 7.17", func(t *testing.T) { runNode(t, startFor(t), node7(), "js/fresh.test.js") })

@@ -18,11 +18,13 @@ func from7(res *esapi7.Response, err error) (*esapi.Response, error) {
 
 // TestGoClient717 has the client check, before its first call, that it talks to
 // Elasticsearch.
-func TestGoClient717(t *testing.T) {
+func TestGoClient717(t *testing.T) { onEach(t, goClient717) }
+
+func goClient717(t *testing.T) {
 	var asked []string
 	connect := func(t *testing.T, config elasticsearch.Config) *elasticsearch.Client {
 		t.Helper()
-		config.Addresses, config.DisableRetry = []string{shared.url}, true
+		config.Addresses, config.DisableRetry = []string{shared(t).url}, true
 		config.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
 			asked = append(asked, r.Method+" "+r.URL.Path)
 			return http.DefaultTransport.RoundTrip(r)

@@ -18,14 +18,14 @@ import (
 	"github.com/elastic/go-elasticsearch/v9/esapi"
 )
 
-// config8 is a client of shared that repeats nothing.
-func config8() elasticsearch.Config {
-	return elasticsearch.Config{Addresses: []string{shared.url}, DisableRetry: true}
+// config8 is a client of the shared server that repeats nothing.
+func config8(t *testing.T) elasticsearch.Config {
+	return elasticsearch.Config{Addresses: []string{shared(t).url}, DisableRetry: true}
 }
 
 func lowLevel8(t *testing.T, mode bool, credential func(*elasticsearch.Config)) *elasticsearch.Client {
 	t.Helper()
-	config := config8()
+	config := config8(t)
 	config.EnableCompatibilityMode = mode
 	credential(&config)
 	client, err := elasticsearch.NewClient(config)
@@ -37,7 +37,7 @@ func lowLevel8(t *testing.T, mode bool, credential func(*elasticsearch.Config)) 
 
 func typed8(t *testing.T, credential func(*elasticsearch.Config)) *elasticsearch.TypedClient {
 	t.Helper()
-	config := config8()
+	config := config8(t)
 	credential(&config)
 	client, err := elasticsearch.NewTypedClient(config)
 	if err != nil {
@@ -59,7 +59,9 @@ func from8(res *esapi8.Response, err error) (*esapi.Response, error) {
 	return (*esapi.Response)(res), err
 }
 
-func TestGoLowLevelClient8(t *testing.T) {
+func TestGoLowLevelClient8(t *testing.T) { onEach(t, goLowLevelClient8) }
+
+func goLowLevelClient8(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		mode bool
@@ -121,7 +123,9 @@ func typedUser8(t *testing.T, privileges ...clusterprivilege.ClusterPrivilege) (
 	return name, word, typed8(t, password8(name, word))
 }
 
-func TestGoTypedClient8(t *testing.T) {
+func TestGoTypedClient8(t *testing.T) { onEach(t, goTypedClient8) }
+
+func goTypedClient8(t *testing.T) {
 	admin := typed8(t, password8("elastic", password))
 	t.Run("HT-4 HT-8 HT-11 info", func(t *testing.T) {
 		info, err := admin.Info().Do(t.Context())

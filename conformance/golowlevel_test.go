@@ -73,7 +73,9 @@ type apiError struct {
 
 // TestGoLowLevelClient9 does the main job as the client speaks by default and
 // in its compatibility mode, which asks for the vendored media type.
-func TestGoLowLevelClient9(t *testing.T) {
+func TestGoLowLevelClient9(t *testing.T) { onEach(t, goLowLevelClient9) }
+
+func goLowLevelClient9(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		mode []elasticsearch.Option
@@ -83,7 +85,7 @@ func TestGoLowLevelClient9(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			client := func(t *testing.T, credential elasticsearch.Option) *elasticsearch.Client {
-				return lowLevel(t, shared.url, append(slices.Clone(tt.mode), credential)...)
+				return lowLevel(t, shared(t).url, append(slices.Clone(tt.mode), credential)...)
 			}
 			admin := client(t, elasticsearch.WithBasicAuth("elastic", password))
 			t.Run("HT-4 info names the product", func(t *testing.T) {
@@ -150,10 +152,12 @@ func lowLevelMainJob(t *testing.T, admin *elasticsearch.Client, client func(*tes
 	}
 }
 
-func TestGoClient9FindsNodes(t *testing.T) {
+func TestGoClient9FindsNodes(t *testing.T) { onEach(t, goClient9FindsNodes) }
+
+func goClient9FindsNodes(t *testing.T) {
 	t.Run("HT-56 a client that looks for nodes works afterwards", func(t *testing.T) {
 		// Reached by another name, so that only the nodes found have this address.
-		byName := strings.Replace(shared.url, "127.0.0.1", "localhost", 1)
+		byName := strings.Replace(shared(t).url, "127.0.0.1", "localhost", 1)
 		var asked []string
 		client := lowLevel(t, byName, elasticsearch.WithBasicAuth("elastic", password), elasticsearch.WithTransportOptions(
 			elastictransport.WithTransport(roundTripper(func(r *http.Request) (*http.Response, error) {
@@ -164,13 +168,13 @@ func TestGoClient9FindsNodes(t *testing.T) {
 			t.Fatal(err)
 		}
 		want[object](t, 200)(client.Security.Authenticate())
-		got := []string{strings.TrimPrefix(byName, "http://") + "/_nodes/http", strings.TrimPrefix(shared.url, "http://") + "/_security/_authenticate"}
+		got := []string{strings.TrimPrefix(byName, "http://") + "/_nodes/http", strings.TrimPrefix(shared(t).url, "http://") + "/_security/_authenticate"}
 		if !slices.Equal(asked, got) {
 			t.Errorf("asked %q, want %q", asked, got)
 		}
 	})
 	t.Run("HT-56 a client that looks for nodes at its start works afterwards", func(t *testing.T) {
-		client := lowLevel(t, shared.url, elasticsearch.WithBasicAuth("elastic", password), elasticsearch.WithDiscoverNodesOnStart())
+		client := lowLevel(t, shared(t).url, elasticsearch.WithBasicAuth("elastic", password), elasticsearch.WithDiscoverNodesOnStart())
 		for range 5 { // while it looks, and after
 			want[object](t, 200)(client.Security.Authenticate())
 		}

@@ -26,7 +26,7 @@ func identity9(t *testing.T, username, secret string) identityCaller {
 	if username == "" {
 		credential = elasticsearch.WithServiceToken(secret)
 	}
-	c := lowLevel(t, shared.url, credential).Security
+	c := lowLevel(t, shared(t).url, credential).Security
 	return identityCaller{
 		putUser: func(name, value string) (*esapi.Response, error) { return c.PutUser(name, strings.NewReader(value)) },
 		putRole: func(name, value string) (*esapi.Response, error) { return c.PutRole(name, strings.NewReader(value)) },
@@ -114,7 +114,7 @@ func identity8(t *testing.T, username, secret string) identityCaller {
 }
 
 func identity7(t *testing.T, username, secret string) identityCaller {
-	config := elasticsearch7.Config{Addresses: []string{shared.url}, DisableRetry: true, Username: username, Password: secret}
+	config := elasticsearch7.Config{Addresses: []string{shared(t).url}, DisableRetry: true, Username: username, Password: secret}
 	if username == "" {
 		config.Password, config.ServiceToken = "", secret
 	}
@@ -176,7 +176,9 @@ func answered(t *testing.T, status int, body object) func(*esapi.Response, error
 	}
 }
 
-func TestGoLowLevelIdentity(t *testing.T) {
+func TestGoLowLevelIdentity(t *testing.T) { onEach(t, goLowLevelIdentity) }
+
+func goLowLevelIdentity(t *testing.T) {
 	for _, client := range []struct {
 		name    string
 		connect func(t *testing.T, username, secret string) identityCaller

@@ -40,7 +40,7 @@ func keys9(t *testing.T, encoded string) keysCaller {
 	if encoded != "" {
 		credential = elasticsearch.WithAPIKey(encoded)
 	}
-	c := lowLevel(t, shared.url, credential).Security
+	c := lowLevel(t, shared(t).url, credential).Security
 	return keysCaller{
 		create: func(body string) (*esapi.Response, error) { return c.CreateAPIKey(strings.NewReader(body)) },
 		query: func(body string) (*esapi.Response, error) {
@@ -102,7 +102,7 @@ func keys8(t *testing.T, encoded string) keysCaller {
 
 // keys7 makes the calls that came later as requests of its own.
 func keys7(t *testing.T, encoded string) keysCaller {
-	config := elasticsearch7.Config{Addresses: []string{shared.url}, DisableRetry: true, APIKey: encoded}
+	config := elasticsearch7.Config{Addresses: []string{shared(t).url}, DisableRetry: true, APIKey: encoded}
 	if encoded == "" {
 		config.Username, config.Password = "elastic", password
 	}
@@ -136,7 +136,9 @@ func keys7(t *testing.T, encoded string) keysCaller {
 	}
 }
 
-func TestGoLowLevelKeys(t *testing.T) {
+func TestGoLowLevelKeys(t *testing.T) { onEach(t, goLowLevelKeys) }
+
+func goLowLevelKeys(t *testing.T) {
 	for _, client := range []struct {
 		name    string
 		connect func(t *testing.T, encoded string) keysCaller

@@ -153,18 +153,20 @@ func tokenDenied(t *testing.T, code, description string) func(*esapi.Response, e
 	}
 }
 
-func TestGoLowLevelTokens(t *testing.T) {
+func TestGoLowLevelTokens(t *testing.T) { onEach(t, goLowLevelTokens) }
+
+func goLowLevelTokens(t *testing.T) {
 	for _, client := range lowLevelClients {
 		t.Run(client.name, func(t *testing.T) { lowLevelTokens(t, client.connect) })
 	}
 }
 
 func lowLevelTokens(t *testing.T, connect func(t *testing.T, s *server, username, secret string) lowLevelCaller) {
-	admin := connect(t, shared, "elastic", password)
+	admin := connect(t, shared(t), "elastic", password)
 	// use returns the caller that holds a token, which has authenticated once.
 	use := func(t *testing.T, m madeToken) lowLevelCaller {
 		t.Helper()
-		holder := connect(t, shared, "", m.AccessToken)
+		holder := connect(t, shared(t), "", m.AccessToken)
 		want[object](t, 200)(holder.authenticate())
 		return holder
 	}
@@ -210,7 +212,7 @@ func lowLevelTokens(t *testing.T, connect func(t *testing.T, s *server, username
 	})
 	t.Run("TK-33 TK-37 TK-38 a refresh token that is not good is an invalid grant", func(t *testing.T) {
 		made, _ := pair(t)
-		other := connect(t, shared, tokenUser(t, "manage_token"), "correct horse")
+		other := connect(t, shared(t), tokenUser(t, "manage_token"), "correct horse")
 		tokenDenied(t, "invalid_grant", "tokens must be refreshed by the creating client")(other.getToken(made.refresh()))
 		counted(t, 200, 1, 0)(admin.invalidateToken(`{"refresh_token":"` + *made.RefreshToken + `"}`))
 		tokenDenied(t, "invalid_grant", "token has been invalidated")(admin.getToken(made.refresh()))
@@ -288,7 +290,7 @@ func lowLevelTokens(t *testing.T, connect func(t *testing.T, s *server, username
 // tokenUser makes a user with one cluster privilege and the password correct horse.
 func tokenUser(t *testing.T, privilege string) string {
 	t.Helper()
-	admin := lowLevel(t, shared.url, elasticsearch.WithBasicAuth("elastic", password)).Security
+	admin := lowLevel(t, shared(t).url, elasticsearch.WithBasicAuth("elastic", password)).Security
 	user, role := unique("user"), unique("role")
 	want[object](t, 200)(admin.PutRole(role, strings.NewReader(`{"cluster":["`+privilege+`"]}`)))
 	want[object](t, 200)(admin.PutUser(user, strings.NewReader(`{"password":"correct horse","roles":["`+role+`"]}`)))

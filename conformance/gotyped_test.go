@@ -23,9 +23,9 @@ import (
 	"github.com/elastic/go-elasticsearch/v9/typedapi/types/enums/indexprivilege"
 )
 
-// typed returns a client of shared that repeats nothing.
+// typed returns a client of the shared server that repeats nothing.
 func typed(t *testing.T, credential elasticsearch.Option) *elasticsearch.TypedClient {
-	return typedOf(t, shared, credential)
+	return typedOf(t, shared(t), credential)
 }
 
 func typedOf(t *testing.T, s *server, options ...elasticsearch.Option) *elasticsearch.TypedClient {
@@ -93,7 +93,9 @@ func dead(t *testing.T, client *elasticsearch.TypedClient) {
 	refused(t, err, http.StatusUnauthorized, "security_exception")
 }
 
-func TestGoTypedClient9(t *testing.T) {
+func TestGoTypedClient9(t *testing.T) { onEach(t, goTypedClient9) }
+
+func goTypedClient9(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		run  func(*testing.T)

@@ -14,7 +14,9 @@ import (
 )
 
 // TestGoTypedIdentity8 has release 8 decode what TestGoTypedIdentity9 goes through.
-func TestGoTypedIdentity8(t *testing.T) {
+func TestGoTypedIdentity8(t *testing.T) { onEach(t, goTypedIdentity8) }
+
+func goTypedIdentity8(t *testing.T) {
 	ctx, admin := t.Context(), typed8(t, password8("elastic", password)).Security
 	monitor := []clusterprivilege.ClusterPrivilege{clusterprivilege.Monitor}
 	name, role, word := unique("user"), unique("role"), unique("password")

@@ -19,7 +19,9 @@ import (
 
 // TestGoTypedIdentity9 handles users, roles, role mappings, privileges, service
 // accounts and profiles.
-func TestGoTypedIdentity9(t *testing.T) {
+func TestGoTypedIdentity9(t *testing.T) { onEach(t, goTypedIdentity9) }
+
+func goTypedIdentity9(t *testing.T) {
 	t.Run("ID-18 ID-20 ID-22 ID-32 ID-34 ID-35 users", typedUserLife)
 	t.Run("ID-43 ID-48 ID-53 ID-55 ID-63 ID-109 roles", typedRoles)
 	t.Run("ID-57 ID-58 ID-60 ID-61 many roles", typedManyRoles)

@@ -18,7 +18,9 @@ import (
 )
 
 // TestGoTypedKeys8 has release 8 decode what TestGoTypedKeys9 goes through.
-func TestGoTypedKeys8(t *testing.T) {
+func TestGoTypedKeys8(t *testing.T) { onEach(t, goTypedKeys8) }
+
+func goTypedKeys8(t *testing.T) {
 	ctx, admin := t.Context(), typed8(t, password8("elastic", password)).Security
 	name, word, owner := typedUser8(t, clusterprivilege.Manageownapikey)
 	prefix, keys := unique("q"), make([]*createapikey.Response, 2)

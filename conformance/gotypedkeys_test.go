@@ -22,7 +22,9 @@ import (
 )
 
 // TestGoTypedKeys9 searches, changes and copies keys.
-func TestGoTypedKeys9(t *testing.T) {
+func TestGoTypedKeys9(t *testing.T) { onEach(t, goTypedKeys9) }
+
+func goTypedKeys9(t *testing.T) {
 	t.Run("AK-67 AK-68 AK-72 AK-78 AK-79 AK-80 a search with filters, order and pages", typedQuery)
 	t.Run("AK-82 AK-83 AK-85 aggregations of every kind have their types", typedAggregations)
 	t.Run("AK-65 AK-66 AK-69 what a search may not ask is the client's typed error", typedQueryRefusals)

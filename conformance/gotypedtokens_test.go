@@ -111,13 +111,17 @@ func from8Error(err error) error {
 	return &types.ElasticsearchError{Status: e.Status, ErrorCause: types.ErrorCause{Type: e.ErrorCause.Type, Reason: e.ErrorCause.Reason, Metadata: e.ErrorCause.Metadata}}
 }
 
-func TestGoTypedTokens9(t *testing.T) {
+func TestGoTypedTokens9(t *testing.T) { onEach(t, goTypedTokens9) }
+
+func goTypedTokens9(t *testing.T) {
 	typedTokenScenarios(t, typedTokens9(typedAdmin(t)), func(t *testing.T, name, word string) typedCaller {
 		return typedTokens9(typed(t, elasticsearch.WithBasicAuth(name, word)))
 	})
 }
 
-func TestGoTypedTokens8(t *testing.T) {
+func TestGoTypedTokens8(t *testing.T) { onEach(t, goTypedTokens8) }
+
+func goTypedTokens8(t *testing.T) {
 	typedTokenScenarios(t, typedTokens8(typed8(t, password8("elastic", password))), func(t *testing.T, name, word string) typedCaller {
 		return typedTokens8(typed8(t, password8(name, word)))
 	})

@@ -5,7 +5,9 @@ import (
 	"testing"
 )
 
-func TestJavaClients(t *testing.T) { runJava(t, shared, warned(t)) }
+func TestJavaClients(t *testing.T) {
+	onEach(t, func(t *testing.T) { runJava(t, shared(t), warned(t)) })
+}
 
 // runJava runs the scenarios of the API client 9 and of the high-level REST client
 // 7.17 against s in one process; see java/. Without names, it runs all classes that

@@ -4,11 +4,13 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -18,25 +20,35 @@ import (
 // password is what every server of these tests takes from elastic.
 const password = "conformance-password"
 
-// shared is the server that all tests use but those that need settings of their
-// own. They keep out of each other's way by the names they choose.
-var shared *server
-
 func TestMain(m *testing.M) {
-	os.Exit(func() int {
-		s, err := start()
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
+	status, err := runAll(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		status = 1
+	}
+	os.Exit(status)
+}
+
+func runAll(m *testing.M) (status int, err error) {
+	if os.Getenv("LATCHKEY_BINARY") == "" {
+		return 1, errors.New("LATCHKEY_BINARY is not set: start these tests with conformance/run")
+	}
+	base, err := startPostgres()
+	if err != nil {
+		return 1, err
+	}
+	defer func() { err = errors.Join(err, base.stop()) }()
+	engines = []*engine{
+		{name: "SQLite", store: func() ([]string, error) { return nil, nil }},
+		{name: "PostgreSQL", store: base.store},
+	}
+	for _, e := range engines {
+		if e.shared, err = e.start(); err != nil {
+			return 1, err
 		}
-		shared = s
-		status := m.Run()
-		if err := s.stop(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		return status
-	}())
+		defer func() { err = errors.Join(err, e.shared.stop()) }()
+	}
+	return m.Run(), nil
 }
 
 // server is a running binary on a data folder of its own.
@@ -50,12 +62,12 @@ type server struct {
 // listening finds the address in what serve prints. The port was 0.
 var listening = regexp.MustCompile(`https?://[^\s/]+:\d+`)
 
-// start runs the binary of LATCHKEY_BINARY with the given settings, and returns
-// when it listens.
-func start(settings ...string) (*server, error) {
-	binary := os.Getenv("LATCHKEY_BINARY")
-	if binary == "" {
-		return nil, fmt.Errorf("LATCHKEY_BINARY is not set: start these tests with conformance/run")
+// start runs the binary of LATCHKEY_BINARY on an empty store with the given
+// settings, and returns when it listens.
+func (e *engine) start(settings ...string) (*server, error) {
+	store, err := e.store()
+	if err != nil {
+		return nil, err
 	}
 	folder, err := os.MkdirTemp("", "latchkey-conformance-")
 	if err != nil {
@@ -63,10 +75,10 @@ func start(settings ...string) (*server, error) {
 	}
 	s := &server{folder: folder}
 	args := []string{"serve"}
-	for _, setting := range append([]string{"path.data=" + folder, "http.host=127.0.0.1", "http.port=0"}, settings...) {
+	for _, setting := range slices.Concat([]string{"path.data=" + folder, "http.host=127.0.0.1", "http.port=0"}, store, settings) {
 		args = append(args, "-E", setting)
 	}
-	s.cmd = exec.Command(binary, args...)
+	s.cmd = exec.Command(os.Getenv("LATCHKEY_BINARY"), args...)
 	s.cmd.Env = []string{"ELASTIC_PASSWORD=" + password}
 	s.cmd.Stderr = &s.log
 	out, err := s.cmd.StdoutPipe()
@@ -101,10 +113,10 @@ func (s *server) stop() error {
 	return nil
 }
 
-// startFor is start for the length of one test.
+// startFor starts a server on the engine of a test, for its length.
 func startFor(t *testing.T, settings ...string) *server {
 	t.Helper()
-	s, err := start(settings...)
+	s, err := engineOf(t).start(settings...)
 	if err != nil {
 		t.Fatal(err)
 	}

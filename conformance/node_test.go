@@ -10,15 +10,21 @@ import (
 // Three releases of the JavaScript client go through the same scenarios; see js/.
 
 func TestNodeClient9(t *testing.T) {
-	runNode(t, shared, node9(), append(slices.Clone(mainFiles), "js/additions.test.js")...)
+	onEach(t, func(t *testing.T) {
+		runNode(t, shared(t), node9(), append(slices.Clone(mainFiles), "js/additions.test.js")...)
+	})
 }
 
-func TestNodeClient8(t *testing.T) { runNode(t, shared, node8(), mainFiles...) }
+func TestNodeClient8(t *testing.T) {
+	onEach(t, func(t *testing.T) { runNode(t, shared(t), node8(), mainFiles...) })
+}
 
 func TestNodeClient717(t *testing.T) {
-	t.Run("plain JSON", func(t *testing.T) { runNode(t, shared, node7(), mainFiles...) })
-	t.Run("the media type that names the release", func(t *testing.T) {
-		runNode(t, shared, append(node7(), "ELASTIC_CLIENT_APIVERSIONING=true"), mainFiles...)
+	onEach(t, func(t *testing.T) {
+		t.Run("plain JSON", func(t *testing.T) { runNode(t, shared(t), node7(), mainFiles...) })
+		t.Run("the media type that names the release", func(t *testing.T) {
+			runNode(t, shared(t), append(node7(), "ELASTIC_CLIENT_APIVERSIONING=true"), mainFiles...)
+		})
 	})
 }
 

@@ -8,15 +8,21 @@ import (
 // Two releases of the Python client go through the same scenarios; see python/.
 
 func TestPythonClient9(t *testing.T) {
-	runPython(t, shared, "9", warned(t), "main_job", "invalidate", "keys", "additions", "tokens", "identity", "transport")
+	onEach(t, func(t *testing.T) {
+		runPython(t, shared(t), "9", warned(t), "main_job", "invalidate", "keys", "additions", "tokens", "identity", "transport")
+	})
 }
 
 func TestPythonClient8(t *testing.T) {
-	runPython(t, shared, "8", warned(t), "main_job", "invalidate", "keys", "tokens", "identity", "transport")
+	onEach(t, func(t *testing.T) {
+		runPython(t, shared(t), "8", warned(t), "main_job", "invalidate", "keys", "tokens", "identity", "transport")
+	})
 }
 
 func TestPythonClient717(t *testing.T) {
-	runPython(t, shared, "7", nil, "release7", "release7_keys", "release7_tokens", "release7_identity")
+	onEach(t, func(t *testing.T) {
+		runPython(t, shared(t), "7", nil, "release7", "release7_keys", "release7_tokens", "release7_identity")
+	})
 }
 
 // runPython runs scenario modules against s with the given major release of the client.

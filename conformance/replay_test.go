@@ -36,7 +36,7 @@ func talk(t *testing.T, d dialect, address string) *conversation {
 	return &conversation{t, d, conn, bufio.NewReader(conn)}
 }
 
-func host() string { return strings.TrimPrefix(shared.url, "http://") }
+func host(t *testing.T) string { return strings.TrimPrefix(shared(t).url, "http://") }
 
 func basic(username, password string) string {
 	return "Basic " + base64.StdEncoding.EncodeToString([]byte(username+":"+password))
@@ -133,11 +133,13 @@ type identity struct {
 	} `json:"version"`
 }
 
-func TestReplayedClients(t *testing.T) {
+func TestReplayedClients(t *testing.T) { onEach(t, replayedClients) }
+
+func replayedClients(t *testing.T) {
 	for _, d := range dialects {
 		t.Run(d.name, func(t *testing.T) {
 			elastic := basic("elastic", password)
-			c := talk(t, d, host())
+			c := talk(t, d, host(t))
 
 			t.Run("HT-4 HT-5 info and ping", func(t *testing.T) {
 				var info identity
@@ -253,9 +255,11 @@ type realm struct {
 	Type *string `json:"type"`
 }
 
-func TestReplayedJavaDecodesAuthenticate(t *testing.T) {
+func TestReplayedJavaDecodesAuthenticate(t *testing.T) { onEach(t, replayedJavaDecodesAuthenticate) }
+
+func replayedJavaDecodesAuthenticate(t *testing.T) {
 	java := dialects[slices.IndexFunc(dialects, func(d dialect) bool { return strings.Contains(d.name, "Java 9") })]
-	c := talk(t, java, host())
+	c := talk(t, java, host(t))
 	elastic := basic("elastic", password)
 	t.Run("HT-49 with an API key", func(t *testing.T) {
 		var made madeKey
@@ -297,7 +301,9 @@ func decodeWhole(t *testing.T, body []byte, v any) {
 
 // TestReplayedSniffing asks for the nodes as clients do that then talk only to
 // the addresses they were told.
-func TestReplayedSniffing(t *testing.T) {
+func TestReplayedSniffing(t *testing.T) { onEach(t, replayedSniffing) }
+
+func replayedSniffing(t *testing.T) {
 	for _, tt := range []struct{ name, client, path string }{
 		{"HT-56 Python", "Python 9", "/_nodes/_all/http"},
 		{"HT-56 Java", "Java 9", "/_nodes/http?timeout=1000ms"},
@@ -320,7 +326,7 @@ func TestReplayedSniffing(t *testing.T) {
 					}
 				}
 			}
-			decode(t, talk(t, d, host()).ask(200, "GET", tt.path, elastic, ""), &found)
+			decode(t, talk(t, d, host(t)).ask(200, "GET", tt.path, elastic, ""), &found)
 			if len(found.Nodes) != 1 {
 				t.Fatalf("got %+v, want one node", found)
 			}

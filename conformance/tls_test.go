@@ -72,7 +72,9 @@ func ecKey(t *testing.T) *ecdsa.PrivateKey {
 	return key
 }
 
-func TestClientsOverTLS(t *testing.T) {
+func TestClientsOverTLS(t *testing.T) { onEach(t, clientsOverTLS) }
+
+func clientsOverTLS(t *testing.T) {
 	fingerprint, ca, caFile, certFile, keyFile := authority(t)
 	const ssl = "xpack.security.http.ssl."
 	s := startFor(t, ssl+"enabled=true", ssl+"certificate="+certFile, ssl+"key="+keyFile, ssl+"certificate_authorities="+caFile)

@@ -8,12 +8,12 @@ import (
 	"testing"
 )
 
-// warned starts a proxy before shared that adds a warning to every answer, as
+// warned starts a proxy before the shared server that adds a warning to every answer, as
 // Elasticsearch words them, and returns where it is and what its text is for the
 // scenarios of another language.
 func warned(t *testing.T) (env []string) {
 	t.Helper()
-	behind, err := url.Parse(shared.url)
+	behind, err := url.Parse(shared(t).url)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"reflect"
 	"testing"
@@ -247,8 +248,14 @@ func (nobody) Push(string, fleet.Push, func(fleet.Ack, error)) { panic("there is
 // follow has a store be that of a node, which runs until the test ends.
 func follow(t *testing.T, db *DB, flushed func()) *fleet.Node {
 	t.Helper()
+	return followFor(t, db, 10*time.Second, flushed)
+}
+
+// followFor is follow with leases of a given length.
+func followFor(t *testing.T, db *DB, lease time.Duration, flushed func()) *fleet.Node {
+	t.Helper()
 	n := fleet.New(db.Fleet(), nobody{}, fleet.BootClock(), fleet.Options{
-		Length: 10 * time.Second, Drift: .01, NewID: func() string { return "n" }, Flush: flushed,
+		Length: lease, Drift: .01, NewID: rand.Text, Flush: flushed,
 	})
 	db.Follow(n)
 	ctx, cancel := context.WithCancel(t.Context())

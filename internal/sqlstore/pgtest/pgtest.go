@@ -1,6 +1,10 @@
 // Package pgtest runs a private PostgreSQL for tests: one for each test binary,
 // in a folder of its own, without a password, on a Unix socket and a free port of
 // loopback. It is there from its first use until the process ends, whatever ends it.
+// A [Pair] is a primary with a standby, for one test.
+//
+// It is the newest that is installed, or the one whose programs lie in the folder
+// that the environment variable LATCHKEY_TEST_POSTGRES names.
 package pgtest
 
 import (
@@ -8,7 +12,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"os"
 	"os/exec"
@@ -54,24 +57,31 @@ func URL(t testing.TB) string {
 	t.Helper()
 	started.Store(true)
 	s, err := shared()
+	needed(t, err)
+	schema, err := s.schema()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Exec(t, "DROP SCHEMA "+schema+" CASCADE") })
+	return s.URL(url.Values{"search_path": {schema}})
+}
+
+// needed ends a test whose server did not start.
+func needed(t testing.TB, err error) {
+	t.Helper()
 	switch {
 	case errors.Is(err, exec.ErrNotFound) && os.Getenv("CI") != "true":
 		t.Skip("there is no PostgreSQL; scripts/prepare installs it")
 	case err != nil:
 		t.Fatalf("start PostgreSQL: %v", err)
 	}
-	schema := fmt.Sprintf("test%d", schemas.Add(1))
-	s.Exec(t, "CREATE SCHEMA "+schema)
-	t.Cleanup(func() { s.Exec(t, "DROP SCHEMA "+schema+" CASCADE") })
-	return s.URL(url.Values{"search_path": {schema}})
 }
-
-var schemas atomic.Int64
 
 // Server is a running PostgreSQL.
 type Server struct {
 	Port int
 
+	held     int // a socket that keeps the port for this server, also while it does not run
 	dir      string
 	bin      string // the folder of its programs
 	as       *syscall.SysProcAttr
@@ -79,12 +89,31 @@ type Server struct {
 	cmd      *exec.Cmd
 	ended    chan struct{}
 	output   bytes.Buffer
+
+	schemas atomic.Int64 // that were made
 }
 
 // Start makes a cluster and starts its server, with more settings, as fsync=on, that
-// come before those for tests. The error is exec.ErrNotFound if there is no PostgreSQL
-// here. The caller stops it.
-func Start(settings ...string) (_ *Server, err error) {
+// take the place of those for tests. The error is exec.ErrNotFound if there is no
+// PostgreSQL here. The caller stops it.
+func Start(settings ...string) (*Server, error) {
+	s, err := newServer()
+	if err != nil {
+		return nil, err
+	}
+	s.settings = settings
+	if err = s.initialize(); err == nil {
+		err = s.Run()
+	}
+	if err != nil {
+		s.Stop()
+		return nil, err
+	}
+	return s, nil
+}
+
+// newServer returns a server that has no data yet.
+func newServer() (*Server, error) {
 	bin, err := programs()
 	if err != nil {
 		return nil, err
@@ -93,35 +122,61 @@ func Start(settings ...string) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{dir: dir, bin: bin, as: &syscall.SysProcAttr{}, settings: settings}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.RemoveAll(dir))
-		}
-	}()
+	s := &Server{dir: dir, bin: bin, as: &syscall.SysProcAttr{}}
 	if os.Geteuid() == 0 { // whom it refuses
-		if err := s.unprivileged(); err != nil {
-			return nil, err
-		}
+		err = s.unprivileged()
 	}
-	initdb := exec.Command(filepath.Join(bin, "initdb"), "-D", filepath.Join(dir, "data"), "-U", "latchkey", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
-	initdb.Dir, initdb.SysProcAttr = dir, s.as
-	if out, err := initdb.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("initdb: %w: %s", err, out)
+	if err == nil {
+		s.held, s.Port, err = holdPort()
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	s.Port = l.Addr().(*net.TCPAddr).Port
-	if err := l.Close(); err != nil {
-		return nil, err
-	}
-	return s, s.Run()
+	return s, nil
 }
 
-// programs returns the newest folder with the programs of a server.
+// holdPort returns a free port of loopback, and a socket that keeps it from
+// everybody who does not ask for just this one.
+func holdPort() (socket, port int, err error) {
+	socket, err = syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return 0, 0, err
+	}
+	err = syscall.SetsockoptInt(socket, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1) // as the server, who so can have it too
+	if err == nil {
+		err = syscall.Bind(socket, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}})
+	}
+	var at syscall.Sockaddr
+	if err == nil {
+		at, err = syscall.Getsockname(socket)
+	}
+	if err != nil {
+		return 0, 0, errors.Join(err, syscall.Close(socket))
+	}
+	return socket, at.(*syscall.SockaddrInet4).Port, nil
+}
+
+func (s *Server) initialize() error {
+	return s.command(filepath.Join(s.bin, "initdb"), "-D", s.data(), "-U", "latchkey", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+}
+
+func (s *Server) data() string { return filepath.Join(s.dir, "data") }
+
+// command runs a program as the user of the server.
+func (s *Server) command(name string, args ...string) error {
+	cmd := exec.Command(name, args...)
+	cmd.Dir, cmd.SysProcAttr = s.dir, s.as
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w: %s", filepath.Base(name), err, out)
+	}
+	return nil
+}
+
+// programs returns the folder with the programs of the server to run.
 func programs() (string, error) {
+	if chosen := os.Getenv("LATCHKEY_TEST_POSTGRES"); chosen != "" {
+		return chosen, nil
+	}
 	if path, err := exec.LookPath("initdb"); err == nil {
 		if path, err = filepath.EvalSymlinks(path); err == nil {
 			return filepath.Dir(path), nil
@@ -160,8 +215,8 @@ func (s *Server) unprivileged() error {
 
 // Run starts the server, on its data of before if it has any, and waits until it answers.
 func (s *Server) Run() error {
-	args := []string{"-D", filepath.Join(s.dir, "data"), "-k", s.dir, "-p", strconv.Itoa(s.Port), "-h", "127.0.0.1"}
-	quick := []string{"fsync=off", "full_page_writes=off", "shared_buffers=32MB", "max_connections=300", "deadlock_timeout=50ms", "autovacuum=off"}
+	args := []string{"-D", s.data(), "-k", s.dir, "-p", strconv.Itoa(s.Port), "-h", "127.0.0.1"}
+	quick := []string{"fsync=off", "full_page_writes=off", "shared_buffers=32MB", "max_connections=300", "deadlock_timeout=50ms", "autovacuum=off", "wal_retrieve_retry_interval=100ms"}
 	for _, setting := range append(quick, s.settings...) { // the last of each name counts
 		args = append(args, "-c", setting)
 	}
@@ -185,7 +240,7 @@ func (s *Server) Run() error {
 		return err
 	}
 	s.ended = ended
-	for range 600 {
+	for range 1200 {
 		c, err := pgx.Connect(context.Background(), s.URL(nil))
 		if err == nil {
 			return c.Close(context.Background())
@@ -202,6 +257,9 @@ func (s *Server) Run() error {
 
 // Kill ends the server as a crash would, and leaves its data.
 func (s *Server) Kill() {
+	if s.ended == nil { // it did not even start
+		return
+	}
 	_ = s.cmd.Process.Signal(syscall.SIGQUIT) // it may have ended
 	<-s.ended
 }
@@ -209,6 +267,7 @@ func (s *Server) Kill() {
 // Stop ends the server and removes its data.
 func (s *Server) Stop() {
 	s.Kill()
+	_ = syscall.Close(s.held)
 	_ = os.RemoveAll(s.dir) // it lies among temporary files
 }
 
@@ -219,6 +278,19 @@ func (s *Server) URL(more url.Values) string {
 		query[name] = values
 	}
 	return fmt.Sprintf("postgres://latchkey@127.0.0.1:%d/postgres?%s", s.Port, strings.ReplaceAll(query.Encode(), "+", "%20"))
+}
+
+// Empty returns the URL of an empty schema.
+func (s *Server) Empty() (string, error) {
+	schema, err := s.schema()
+	return s.URL(url.Values{"search_path": {schema}}), err
+}
+
+// schema makes an empty one and returns its name.
+func (s *Server) schema() (string, error) {
+	schema := fmt.Sprintf("test%d", s.schemas.Add(1))
+	_, err := s.Query("CREATE SCHEMA " + schema)
+	return schema, err
 }
 
 // Exec runs statements in the server, beside whatever is tested.
@@ -234,7 +306,7 @@ func (s *Server) Exec(t testing.TB, statements string) {
 	}
 }
 
-// Query returns the only value of a query, as text.
+// Query returns the only value of a query, as text; "" of a statement without one.
 func (s *Server) Query(query string) (string, error) {
 	c, err := pgx.Connect(context.Background(), s.URL(nil))
 	if err != nil {
@@ -243,6 +315,9 @@ func (s *Server) Query(query string) (string, error) {
 	results, err := c.PgConn().Exec(context.Background(), query).ReadAll()
 	if err := errors.Join(err, c.Close(context.Background())); err != nil {
 		return "", err
+	}
+	if len(results[0].Rows) == 0 {
+		return "", nil
 	}
 	return string(results[0].Rows[0][0]), nil
 }

@@ -9,7 +9,7 @@ GO ?= go
 TOOL = $(GO) tool -modfile=scripts/tools/go.mod
 SOURCES = find . -name node_modules -prune -o -name '*.go' -print
 
-.PHONY: build run check test prepare format vet staticcheck vulnerabilities race postgres-versions conformance bench profile
+.PHONY: build run check test prepare format vet staticcheck vulnerabilities race simulation postgres-versions conformance bench profile
 .NOTPARALLEL:
 
 # The binary tells the revision that it was built from, where git knows it.
@@ -22,7 +22,7 @@ run: build
 check: format vet
 	$(GO) test -short ./...
 
-test: prepare build format vet staticcheck vulnerabilities race postgres-versions conformance
+test: prepare build format vet staticcheck vulnerabilities race simulation postgres-versions conformance
 
 prepare:
 	./scripts/prepare
@@ -43,6 +43,10 @@ vulnerabilities:
 
 race:
 	CGO_ENABLED=1 $(GO) test -race -timeout 30m ./...
+
+# thousands of schedules of a fleet, which the race detector has no room for
+simulation:
+	$(GO) test ./internal/fleet
 
 # the store on the oldest and the newest PostgreSQL; race has the one that is installed
 postgres-versions:

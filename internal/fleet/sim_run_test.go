@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-var schedules = flag.Uint64("schedules", 150, "how many schedules of each kind are played")
+var schedules = flag.Uint64("schedules", usualSchedules, "how many schedules of each kind are played")
 
 func TestNoScheduleBreaksThePromise(t *testing.T) {
 	for _, k := range []kind{well, failovers, stalls, settings, returning, ignorant, anything} {
@@ -45,28 +45,6 @@ func TestNoScheduleBreaksThePromise(t *testing.T) {
 			if verdicts[accepted] == 0 || verdicts[denied] == 0 || confirmed == 0 || len(exits) != k.exits && k.exits != 0 {
 				t.Errorf("the schedules do not show what they should: %d exits", k.exits)
 			}
-		})
-	}
-}
-
-// The checker finds what is wrong with each broken variant, in schedules in which
-// it finds nothing wrong with the sound one.
-func TestTheCheckerSees(t *testing.T) {
-	for _, v := range variants {
-		t.Run(string(v.variant), func(t *testing.T) {
-			t.Parallel()
-			for seed := range uint64(20_000) {
-				err := schedule(v.in, seed, v.variant).journal.check()
-				if err == nil {
-					continue
-				}
-				t.Logf("seed %d: %v", seed, err)
-				if err := schedule(v.in, seed, sound).journal.check(); err != nil {
-					t.Errorf("the sound one fails as well: %v", err)
-				}
-				return
-			}
-			t.Error("no schedule shows what is wrong")
 		})
 	}
 }

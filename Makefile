@@ -3,13 +3,14 @@
 # make test    all that CI runs; as root on Debian it installs what it lacks beyond Go and make
 # make build   the static binary bin/latchkey
 # make bench   figures beside the limits of this machine
+# make chaos   attacks the promise of a fleet with ever new faults; ARGS="-for 10m -seed 7"
 # make profile takes the profile anew that the binary is optimized by (cmd/latchkey/default.pgo)
 
 GO ?= go
 TOOL = $(GO) tool -modfile=scripts/tools/go.mod
 SOURCES = find . -name node_modules -prune -o -name '*.go' -print
 
-.PHONY: build run check test prepare format vet staticcheck vulnerabilities race simulation postgres-versions conformance bench profile
+.PHONY: build run check test prepare format vet staticcheck vulnerabilities race simulation postgres-versions conformance bench chaos profile
 .NOTPARALLEL:
 
 # The binary tells the revision that it was built from, where git knows it.
@@ -58,6 +59,10 @@ conformance: build
 # figures beside the limits of this machine; some minutes, and it wants to be alone
 bench:
 	cd bench && $(GO) run . $(ARGS)
+
+# for ten minutes unless told otherwise; beside it, every broken variant is shown to be seen
+chaos:
+	$(GO) test ./internal/chaos -count=1 -v -timeout 0 -args -for 10m $(ARGS)
 
 # under the loads that matter most; some minutes, and it wants to be alone
 profile:

@@ -24,6 +24,7 @@ var layers = [][]string{
 	{"httpapi", "sqlstore"},
 	{"node"},
 	{"cli"},
+	{"chaos"},
 }
 
 // forbidden is what the layers do not say. A path stands for all below it.

@@ -62,12 +62,17 @@ func open(r *http.Request) bool {
 }
 
 // inStep has a request that asks for it wait until this node knows what was
-// revoked before the request came.
+// revoked before the request came. It costs the store a write, so whoever is not
+// even known before does not get that far.
 func (s *Server) inStep(x *exchange) error {
-	if s.Fleet == nil {
-		return nil
-	}
 	if s.opts.ReadIndex || consistency(x.r) == strict {
+		if !showed(x.r, "Negotiate") { // a ticket is good for one look
+			_, err := s.Auth.Authenticate(x.r.Context(), x.r.Header, shown(x.r), x.uri)
+			if fault.KindOf(err) == fault.Unauthenticated {
+				s.meters.authenticated(x.r.Header, err)
+				return err
+			}
+		}
 		if err := s.Fleet.ReadIndex(x.r.Context()); err != nil {
 			return err
 		}

@@ -331,10 +331,12 @@ func (s *Server) serve(x *exchange) (reply, error) {
 	x.view.gzip = s.opts.Compression && acceptsGzip(r.Header)
 
 	var err error
-	if err := s.inStep(x); err != nil {
-		return reply{}, err
-	}
 	if r.Method != http.MethodOptions && !open(r) {
+		if s.Fleet != nil {
+			if err := s.inStep(x); err != nil {
+				return reply{}, err
+			}
+		}
 		x.by, err = s.Auth.Authenticate(r.Context(), r.Header, shown(r), x.uri)
 		s.meters.authenticated(r.Header, err)
 		if err != nil {

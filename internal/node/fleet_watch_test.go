@@ -3,6 +3,7 @@ package node_test
 import (
 	"bytes"
 	"crypto/tls"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"net/http"
@@ -121,6 +122,10 @@ func TestWhatARequestReliesOn(t *testing.T) {
 		if status != tt.want || (h.Get("Retry-After") != "") != (tt.want == http.StatusServiceUnavailable) {
 			t.Errorf("%s, cut off, %s: %d (Retry-After %q), want %d", tt.name, tt.wish, status, h.Get("Retry-After"), tt.want)
 		}
+	}
+	wrong := "ApiKey " + base64.StdEncoding.EncodeToString([]byte(k.ID+":wrong"))
+	if status, _ := leased.head(t, login, wrong, strict, "strict"); status != http.StatusUnauthorized {
+		t.Errorf("whose secret is wrong gets as far as the store: %d", status)
 	}
 	cable.mu.Unlock()
 	if !marked {

@@ -139,6 +139,9 @@ func (d *DB) InvalidateAPIKeys(ctx context.Context, sel apikey.Selector, restOnl
 	if len(sel.IDs) > fewIDs {
 		// Looked up by the readers first: what a stranger invents must not hold up the writer.
 		there, err := d.existing(ctx, apikey.Selector{IDs: sel.IDs})
+		if err == nil && len(there) == 0 {
+			err = d.foundEnded(ctx, EndedAPIKeys)
+		}
 		if err != nil || len(there) == 0 {
 			return found, err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -293,6 +294,18 @@ func TestANodeAtADeposedPrimaryHasNoLease(t *testing.T) {
 	}
 	if err := n.ReadIndex(t.Context()); fault.KindOf(err) != fault.Unavailable {
 		t.Errorf("what was revoked is known at a deposed primary: %v", err)
+	}
+	// Whose keys were made elsewhere since must not hear that there are none.
+	for _, n := range []int{1, fewIDs + 1} {
+		ids := make([]string, n)
+		for i := range ids {
+			ids[i] = fmt.Sprint("made-elsewhere-", i)
+		}
+		soon, cancel := context.WithTimeout(t.Context(), time.Second)
+		if _, err := db.InvalidateAPIKeys(soon, apikey.Selector{IDs: ids}, false, time.UnixMilli(1), func([]string) {}); err == nil {
+			t.Errorf("the invalidation of %d keys that a deposed primary does not know was confirmed", n)
+		}
+		cancel()
 	}
 	if _, err := openPostgresTest(t, p.Standby.URL(nil)).PutUser(t.Context(), user.User{Username: "u"}, "hash"); err != nil {
 		t.Fatal(err)

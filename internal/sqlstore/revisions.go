@@ -52,6 +52,18 @@ func (tx *Tx) ended(kind string, names ...string) {
 	}
 }
 
+// foundEnded waits, where there are other nodes, until what was read is known to be
+// no older than what they have done: a server that was deposed knows less.
+func (d *DB) foundEnded(ctx context.Context, kind string) error {
+	if d.fleet == nil {
+		return nil
+	}
+	return d.write(ctx, func(tx *Tx) error {
+		tx.ended(kind)
+		return nil
+	})
+}
+
 // owner is whose things a mass ends. An empty part is any; without both it is not
 // told by its owner.
 type owner struct{ username, realm string }

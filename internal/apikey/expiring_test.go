@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -139,32 +140,38 @@ func TestWarnInTurn(t *testing.T) {
 		if _, err := s.Create(t.Context(), caller(t, "u", "manage_own_api_key"), apikey.CreateRequest{Name: "soon", Expiration: &d}); err != nil {
 			t.Fatal(err)
 		}
-		l := &listener{}
-		var mine bool
-		var away error
-		failures := 0
+		var mine, away atomic.Bool
+		var calls, failures atomic.Int32
+		turn := func(context.Context) (bool, error) {
+			if away.Load() {
+				return false, errors.New("no store")
+			}
+			return mine.Load(), nil
+		}
+		tell := func(context.Context, []apikey.Key) error { calls.Add(1); return nil }
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() {
-			done <- s.Warn(ctx, func(context.Context) (bool, error) { return mine, away }, l.tell, func(_ int, err error) {
+			done <- s.Warn(ctx, turn, tell, func(_ int, err error) {
 				if err != nil {
-					failures++
+					failures.Add(1)
 				}
 			})
 		}()
-		expect := func(when string, calls, failed int) {
+		expect := func(when string, called int32, failed bool) {
 			t.Helper()
 			time.Sleep(2 * time.Hour)
 			synctest.Wait()
-			if l.calls != calls || failures > 0 != (failed > 0) {
-				t.Errorf("%s: %d calls and %d failures, want %d calls", when, l.calls, failures, calls)
+			if calls.Load() != called || failures.Load() > 0 != failed {
+				t.Errorf("%s: %d calls and %d failures, want %d calls", when, calls.Load(), failures.Load(), called)
 			}
 		}
-		expect("while it is another's turn", 0, 0)
-		away = errors.New("no store")
-		expect("while nobody can tell", 0, 1)
-		mine, away = true, nil
-		expect("in turn", 1, 1)
+		expect("while it is another's turn", 0, false)
+		away.Store(true)
+		expect("while nobody can tell", 0, true)
+		mine.Store(true)
+		away.Store(false)
+		expect("in turn", 1, true)
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -102,7 +103,7 @@ func (t *terminal) root() *cli.Command {
 			return cli.ShowRootCommandHelp(c)
 		},
 	}
-	root.Commands = append(root.Commands, t.storeCommands(settings)...)
+	root.Commands = slices.Insert(root.Commands, len(root.Commands)-1, t.storeCommands(settings)...) // help is the last one
 	all := append(root.Commands, root)
 	for _, c := range root.Commands {
 		all = append(all, c.Commands...)

@@ -40,10 +40,15 @@ func (t *terminal) copyStore(ctx context.Context, c *cli.Command) error {
 		return err
 	}
 	var last time.Time
+	ended := ""
 	told := func(table string, done, all int64) {
-		if now := time.Now(); done == all || now.Sub(last) > time.Second { // of the steps between, one a second
+		now := time.Now()
+		if done == all && ended != table || done < all && now.Sub(last) > time.Second { // of the steps between, one a second
 			last = now
 			fmt.Fprintf(t.out, "%s: %d of %d rows\n", table, done, all)
+		}
+		if done == all {
+			ended = table
 		}
 	}
 	err = node.Copy(ctx, cfg, c.String("from"), c.String("to"), told, t.logger(cfg.Log))

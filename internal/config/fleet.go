@@ -40,12 +40,13 @@ var setConsistency = scalar(func(c *Config, s string) error {
 func (l *loader) checkFleet(c *Config, given layer) {
 	complain := func(name, problem string) { l.mistake(given[name].origin, name, errors.New(problem)) }
 	const address, shared = "latchkey.fleet.address", "latchkey.fleet.secret"
-	switch f := c.Fleet; {
-	case f.Address != "" && c.StoreURL.IsZero():
+	said := func(name string) bool { _, ok := given[name]; return ok } // also what has a mistake of its own
+	switch {
+	case said(address) && !said("latchkey.store.url"):
 		complain(address, "needs latchkey.store.url: a store in the data folder has no other nodes")
-	case f.Address != "" && f.Secret.IsZero():
+	case said(address) && !said(shared):
 		complain(address, "needs latchkey.fleet.secret, which all nodes share")
-	case f.Address == "" && !f.Secret.IsZero():
+	case said(shared) && !said(address):
 		complain(shared, "needs latchkey.fleet.address, at which the other nodes reach this one")
 	}
 }

@@ -25,6 +25,9 @@ func TestFleet(t *testing.T) {
 		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
 			t.Errorf("%s: %v, want %q", tt.settings, err, tt.want)
 		}
+		if err != nil && strings.Contains(err.Error(), "mistakes") {
+			t.Errorf("%s: one mistake is more than one: %v", tt.settings, err)
+		}
 		if err != nil && strings.Contains(err.Error(), "Geheim") {
 			t.Errorf("a complaint shows the secret: %v", err)
 		}

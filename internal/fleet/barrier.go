@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -275,6 +276,7 @@ func (n *Node) look(ctx context.Context) {
 		}
 		if gone {
 			n.strike(row)
+			n.report("another node was shut out: nothing waits for it any more", fmt.Errorf("node [%s] has not renewed its lease", row.Name))
 		}
 	}
 }

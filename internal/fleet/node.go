@@ -35,7 +35,7 @@ type Options struct {
 
 	Joined  func(id string)                          // a row of this ID is about to be this node's; optional
 	Settled func(by Exit, after time.Duration)       // an answer has passed the barrier; optional
-	Report  func(event string, rev int64, err error) // what an operator should know; optional
+	Report  func(event string, rev int64, err error) // what an operator should know, with no error when all is well again; optional
 }
 
 // Node is the part of a running node that keeps it in step with the fleet.
@@ -46,6 +46,8 @@ type Node struct {
 	o     Options
 	lease *Lease
 	seen  atomic.Pointer[Mark] // see Seen
+
+	failing atomic.Bool // the last renewal was in vain
 
 	hurry  chan struct{} // ends the pause of keep,
 	settle chan struct{} // that of settling,
@@ -170,8 +172,11 @@ func (n *Node) renew(ctx context.Context) (behind bool, err error) {
 				c.FailedRenewals++
 			}
 		})
-		if err != nil {
-			n.report("the lease was not renewed", err)
+		switch was := n.failing.Swap(err != nil); {
+		case err != nil && !was:
+			n.report("the lease was not renewed; this is tried until it is", err)
+		case err == nil && was:
+			n.report("the lease was renewed again", nil)
 		}
 	}()
 	if err := n.join(ctx); err != nil {

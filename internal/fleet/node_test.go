@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -21,6 +23,7 @@ type member struct {
 	keys    *cache.Cache[struct{}]
 	flushes atomic.Int64
 	exits   chan Exit
+	reports chan string
 	stop    func() error
 }
 
@@ -37,7 +40,7 @@ func newBubble(t *testing.T) *bubble {
 }
 
 func (b *bubble) start(name string) *member {
-	m := &member{store: b.store, exits: make(chan Exit, 1000)}
+	m := &member{store: b.store, exits: make(chan Exit, 1000), reports: make(chan string, 1000)}
 	m.keys = cache.New[struct{}](cache.Options{Max: 1000, TTL: time.Hour, Now: time.Now})
 	m.Node = New(b.store, b.wires, bubbleClock{time.Now().Add(-time.Hour)}, Options{
 		Name: name, Addr: name, Length: leaseLength, Drift: drift, Pause: pauseLength,
@@ -49,6 +52,7 @@ func (b *bubble) start(name string) *member {
 		}},
 		Flush:   func() { m.flushes.Add(1); m.keys.Flush() },
 		Settled: func(by Exit, _ time.Duration) { m.exits <- by },
+		Report:  func(event string, _ int64, err error) { m.reports <- fmt.Sprint(event, ": ", err) },
 	})
 	b.wires.connect(name, m.Node)
 	ctx, cancel := context.WithCancel(b.t.Context())
@@ -60,6 +64,18 @@ func (b *bubble) start(name string) *member {
 	}
 	synctest.Wait()
 	return m
+}
+
+// reported wants that the operator was told these things, each once, and no others.
+func (m *member) reported(t *testing.T, want ...string) {
+	t.Helper()
+	var got []string
+	for len(m.reports) > 0 {
+		got = append(got, <-m.reports)
+	}
+	if !slices.EqualFunc(got, want, strings.Contains) {
+		t.Errorf("reported %q, want %q", got, want)
+	}
 }
 
 // accepts tells whether the room accepts a key.
@@ -173,6 +189,7 @@ func TestANodeThatDied(t *testing.T) {
 		if c, _ := a.Metrics(); c.Fences != 1 {
 			t.Errorf("%d nodes were fenced", c.Fences)
 		}
+		a.reported(t, "could not be told", "was shut out")
 	})
 }
 
@@ -227,6 +244,7 @@ func TestTheStoreIsAway(t *testing.T) {
 		if c, _ := a.Metrics(); c.FailedRenewals == 0 || c.Lapsed != 2 {
 			t.Errorf("counters %+v", c)
 		}
+		a.reported(t, "the lease was not renewed", "the lease was renewed again")
 	})
 }
 
@@ -364,7 +382,7 @@ func TestAnAckOfAnotherHistoryDoesNotCount(t *testing.T) {
 			a.mu.Lock()
 			*a.barrier.peers["c-2"] = peer{}
 			a.mu.Unlock()
-			a.pushed("c-2", []Record{{Mark: ack.mark}}, Ack{Node: ack.of, Rev: ack.rev}, nil)
+			a.pushed(Member{ID: "c-2"}, []Record{{Mark: ack.mark}}, Ack{Node: ack.of, Rev: ack.rev}, nil)
 			a.mu.Lock()
 			if p := a.barrier.peers["c-2"]; p.acked != 0 {
 				t.Errorf("%+v counts as %d", ack, p.acked)

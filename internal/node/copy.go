@@ -28,6 +28,9 @@ func Copy(ctx context.Context, cfg *config.Config, from, to string, told sqlstor
 		if _, err := os.Stat(path); err != nil {
 			return fmt.Errorf("there is no store to copy: %w", err)
 		}
+		if copied, ok := strings.CutPrefix(to, sqliteScheme); ok && absolute(filepath.Dir(copied)) == absolute(filepath.Dir(path)) {
+			return errors.New("the store and its copy lie in one folder, which is held by one process for one store: give the copy a folder of its own")
+		}
 	}
 	original, done, err := openAny(ctx, from, log)
 	if err != nil {

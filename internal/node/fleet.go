@@ -50,7 +50,13 @@ func newMembership(cfg *config.Config, db *sqlstore.DB, log *slog.Logger) (*memb
 	o := fleet.Options{
 		Name: cfg.NodeName, Length: cfg.Fleet.Lease, Drift: clockDrift, Pause: clockPause, Grace: cfg.Fleet.Grace,
 		NewID: newUUID, Apply: m.apply, Flush: m.forgetAll, Settled: m.times.Settled,
-		Report: func(event string, rev int64, err error) { log.Warn(event, "revision", rev, "err", err) },
+		Report: func(event string, rev int64, err error) {
+			if err == nil {
+				log.Info(event, "revision", rev)
+				return
+			}
+			log.Warn(event, "revision", rev, "err", err)
+		},
 	}
 	if cfg.Fleet.Address != "" {
 		o.Addr = scheme + "://" + cfg.Fleet.Address

@@ -90,11 +90,14 @@ func TestAStoreIsCopied(t *testing.T) {
 	p.wantLogin(t, http.StatusOK, k.Encoded)
 	p.wantLogin(t, http.StatusUnauthorized, gone.Encoded)
 	p.stops(t)
-	if want := "the store in the data folder is not used any more"; !strings.Contains(p.err.String(), want) {
-		t.Errorf("the log does not say that %s:\n%s", want, p.err)
+	for _, want := range []string{"the store in the data folder is not used any more", "the store is a database"} {
+		if !strings.Contains(p.err.String(), want) {
+			t.Errorf("the log does not say that %s:\n%s", want, p.err)
+		}
 	}
 	for _, tt := range []struct{ args, want string }{
-		{"-E path.data=" + dir + " --to " + base, "the store to copy into is in use"},
+		{"-E path.data=" + dir + " --to " + base, "the store to copy into is not empty"},
+		{"-E path.data=" + dir + " --to sqlite:" + filepath.Join(dir, "copy.db"), "lie in one folder"},
 		{"-E path.data=" + dir, "a store is written sqlite:PATH or postgres://"},
 		{"--from sqlite:/nowhere/latchkey.db --to " + base, "there is no store to copy"},
 		{"-E path.data=" + dir + " --to mysql://u:Geheim-9@h/d", "a store is written sqlite:PATH or postgres://"},

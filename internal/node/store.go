@@ -27,7 +27,9 @@ func openStore(ctx context.Context, cfg *config.Config, log *slog.Logger) (db *s
 		if _, err := os.Stat(file); err == nil {
 			log.Warn("the store in the data folder is not used any more, since latchkey.store.url names another one; remove it when that has all of it", "file", absolute(file))
 		}
-		db, err = sqlstore.OpenPostgres(ctx, cfg.StoreURL.Reveal())
+		if db, err = sqlstore.OpenPostgres(ctx, cfg.StoreURL.Reveal()); err == nil {
+			log.Info("the store is a database", "database", sqlstore.Address(cfg.StoreURL.Reveal()), "fleet_address", cfg.Fleet.Address)
+		}
 	}
 	if err != nil {
 		return nil, err

@@ -112,7 +112,7 @@ func (d *DB) beginCopy(ctx context.Context, from *DB, tables []table) (*copyStat
 			return nil, err
 		}
 		if n > 0 {
-			return nil, fmt.Errorf("the store to copy into is in use: its table %s has %d rows", t.name, n)
+			return nil, fmt.Errorf("the store to copy into is not empty: rows of its table %s: %d", t.name, n)
 		}
 	}
 	return state, d.write(ctx, func(tx *Tx) error { return tx.noteCopy(state) })
@@ -145,7 +145,9 @@ func copyTable(ctx context.Context, from, to *DB, t table, state *copyState, tol
 	if err != nil {
 		return err
 	}
-	told(t.name, done, all)
+	if done > 0 { // it goes on
+		told(t.name, done, all)
+	}
 	var after []any
 	for i, part := range state.Last[t.name] {
 		after = append(after, t.columns[t.key[i]].value(part))

@@ -146,7 +146,7 @@ func TestACopyThatIsRefused(t *testing.T) {
 		from, to *DB
 		want     string
 	}{
-		{"into a store in use", full, other, "the store to copy into is in use"},
+		{"into a store in use", full, other, "the store to copy into is not empty"},
 		{"of a store that nobody has used", openTest(t), openTest(t), "there is nothing to copy"},
 		{"of one that is unfinished", begun, openTest(t), "has not been finished"},
 		{"into the copy of another one", other, begun, "is of another store"},

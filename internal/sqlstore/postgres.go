@@ -95,6 +95,16 @@ func InClear(url string) bool {
 	return open(config.Host, config.TLSConfig) || slices.ContainsFunc(config.Fallbacks, func(f *pgconn.FallbackConfig) bool { return open(f.Host, f.TLSConfig) })
 }
 
+// Address names the database at url for people: where it is, and not who uses it.
+// It is "" for a URL that is not understood.
+func Address(url string) string {
+	config, err := postgresConfig(url)
+	if err != nil {
+		return ""
+	}
+	return address(config)
+}
+
 // address names a database for people.
 func address(config *pgx.ConnConfig) string {
 	if strings.HasPrefix(config.Host, "/") {

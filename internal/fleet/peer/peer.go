@@ -90,6 +90,9 @@ func (c *Client) push(addr string, p fleet.Push) (a fleet.Ack, err error) {
 	if err != nil {
 		return a, err
 	}
+	if resp.StatusCode == http.StatusUnauthorized {
+		return a, fmt.Errorf("the peer at %s has another latchkey.fleet.secret, or none", addr)
+	}
 	if resp.StatusCode != http.StatusOK {
 		return a, fmt.Errorf("the peer at %s answers %d", addr, resp.StatusCode)
 	}

@@ -67,8 +67,8 @@ func TestNobodyIsBelievedWithoutTheSecret(t *testing.T) {
 	var node receiver
 	server := httptest.NewServer(Handler(shared, &node))
 	defer server.Close()
-	if got := send(t, secret.Of("another"), server.URL); got.err == nil {
-		t.Error("a client with another secret was answered")
+	if got := send(t, secret.Of("another"), server.URL); got.err == nil || !strings.Contains(got.err.Error(), "has another latchkey.fleet.secret") {
+		t.Errorf("a client with another secret: %v", got.err)
 	}
 	if n := node.calls.Load(); n != 0 {
 		t.Errorf("%d pushes arrived", n)

@@ -105,23 +105,27 @@ func (s *Service) holder(ctx context.Context, id string, check func(*loaded) err
 			}
 		}
 		k := e.Value
-		if err := check(k); err != nil {
-			return nil, err
-		}
+		refused := check(k)
 		switch {
+		case refused != nil:
 		case k.typ != REST:
-			return nil, &fault.Error{
+			refused = &fault.Error{
 				Kind:       fault.Unauthenticated,
 				Reason:     "authentication expected API key type of [rest], but API key [" + id + "] has type [" + string(k.typ) + "]",
 				Challenges: []string{"Basic"},
 			}
 		case k.expired(s.o.Now):
-			return nil, wrongCredentials("api key is expired")
+			refused = wrongCredentials("api key is expired")
 		}
-		switch alive, err := s.keys.Trust(e); { // last: a slow secret gives a revocation time to arrive
+		// Last: a slow secret gives a revocation time to arrive. For a refusal as well: the key may have got another
+		// secret, or more time, since this node has heard of it.
+		switch alive, err := s.keys.Trust(e); {
 		case err != nil:
 			return nil, err
-		case alive:
+		case !alive:
+		case refused != nil:
+			return nil, refused
+		default:
 			return &k.caller, nil
 		}
 	}

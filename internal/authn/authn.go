@@ -121,14 +121,14 @@ func (a *Authenticator) credential(ctx context.Context, header string, h http.He
 	switch {
 	case value == "":
 	case strings.EqualFold(scheme, "Bearer"):
-		return remembered(ctx, value, func() (*access.Caller, error) { return a.bearer(ctx, value, h) }, func() Again {
+		return remembered(ctx, header, func() (*access.Caller, error) { return a.bearer(ctx, value, h) }, func() Again {
 			if a.Tokens == nil {
 				return nil
 			}
 			return a.Tokens.Again(value)
 		})
 	case strings.EqualFold(scheme, "ApiKey") && a.APIKeys != nil:
-		return remembered(ctx, value, func() (*access.Caller, error) { return a.apiKey(ctx, value) }, func() Again {
+		return remembered(ctx, header, func() (*access.Caller, error) { return a.apiKey(ctx, value) }, func() Again {
 			id, text, bad := secret.Decoded(value)
 			if bad != "" {
 				return nil

@@ -92,3 +92,18 @@ func TestAConnectionIsRemembered(t *testing.T) {
 		})
 	}
 }
+
+// A connection does not make an access token of a key, or the other way round.
+func TestAConnectionRemembersTheScheme(t *testing.T) {
+	au := &Authenticator{APIKeys: &watched{}, Users: rooms{}, Roles: rooms{}}
+	ctx := Remembering(t.Context())
+	for _, tt := range []struct {
+		scheme string
+		ok     bool
+	}{{"ApiKey ", true}, {"ApiKey ", true}, {"ApiKey ", true}, {"Bearer ", false}} {
+		_, err := au.Authenticate(ctx, http.Header{"Authorization": {tt.scheme + base64.StdEncoding.EncodeToString([]byte("a:a"))}}, nil, "/")
+		if (err == nil) != tt.ok {
+			t.Errorf("%s: %v, want it accepted: %t", tt.scheme, err, tt.ok)
+		}
+	}
+}

@@ -143,6 +143,26 @@ func TestWhatARequestReliesOn(t *testing.T) {
 	}
 }
 
+// A node that has been cut off for long refuses nobody by what it remembers: the
+// secret may be one that it cannot know.
+func TestANodeThatIsBehindDoesNotRefuseANewSecret(t *testing.T) {
+	store := pgtest.URL(t)
+	cable, far := newCable(t, store)
+	a, b := fellow(t, store, "1s", true), fellow(t, far, "1s", false) // so it hears of changes by the store alone
+	k := a.key(t, elastic, "k")
+	b.eventually(t, http.StatusOK, "/_security/_authenticate", k.Encoded)
+	cable.mu.Lock()
+	var rotated struct{ Encoded string }
+	a.want(t, http.StatusOK, "POST", "/_latchkey/api_key/"+k.ID+"/_rotate", elastic, `{"overlap":"0s"}`, &rotated)
+	for _, wish := range []string{"strict", "lease"} {
+		if status, _ := b.head(t, "/_security/_authenticate", "ApiKey "+rotated.Encoded, "X-Latchkey-Consistency", wish); status != http.StatusServiceUnavailable {
+			t.Errorf("%s: the new secret is %d, want 503", wish, status)
+		}
+	}
+	cable.mu.Unlock()
+	b.eventually(t, http.StatusOK, "/_security/_authenticate", rotated.Encoded)
+}
+
 // certified are the settings of nodes that speak TLS, to their clients and to each other.
 func certified(t *testing.T) (args []string, trust *tls.Config) {
 	t.Helper()

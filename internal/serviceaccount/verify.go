@@ -52,6 +52,9 @@ func (s *Service) verify(ctx context.Context, c credential) (*access.Caller, err
 		case err != nil:
 			return nil, err
 		case !ok:
+			if _, err := s.tokens.Trust(e); err != nil { // it may have been made anew since this node has heard of it
+				return nil, err
+			}
 			return nil, c.refused()
 		}
 		switch alive, err := s.tokens.Trust(e); { // last: a slow secret gives a deletion time to arrive

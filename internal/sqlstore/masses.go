@@ -37,21 +37,29 @@ func (tx *Tx) massStep() int {
 // part it is fault.Unknown.
 func (w *writer) writeEach(ctx context.Context, change func(*Tx) (more bool, err error)) error {
 	var passed errgroup.Group
-	turn := ctx
+	partDone := func(err error) error {
+		return fault.Wrap(err, fault.Unknown, "a part of the change was made; repeat the request")
+	}
+	turn, acts := ctx, 0
 	for more := true; more; turn = context.WithoutCancel(ctx) {
 		a := &act{done: make(chan struct{}), change: func(tx *Tx) (err error) {
 			more, err = change(tx)
 			return err
 		}}
 		if err := w.submit(turn, a); err != nil {
-			if turn != ctx {
-				err = fault.Wrap(err, fault.Unknown, "a part of the change was made; repeat the request")
+			if acts > 0 {
+				err = partDone(err)
 			}
 			return errors.Join(err, passed.Wait())
 		}
+		acts++
 		passed.Go(func() error { return w.pass(ctx, a) })
 	}
-	return passed.Wait()
+	err := passed.Wait()
+	if err != nil && acts > 1 {
+		err = partDone(err)
+	}
+	return err
 }
 
 // keyMass ends the keys that a selector chooses.
@@ -63,33 +71,46 @@ type keyMass struct {
 
 	// What acts have left that are committed.
 	begun, over bool
-	live        []string // found by the first act, in order where there are other writers
+	live        []string // found by the last look, in order where there are other writers
 	done        int      // so many of these
 	found       apikey.Invalidated
 }
 
-// next ends some of the keys.
+// whose returns whose keys are ended if it is all of them.
+func (m *keyMass) whose() owner {
+	if len(m.sel.IDs) > 0 || m.sel.Name != "" {
+		return owner{} // only some of theirs
+	}
+	return owner{m.sel.Username, m.sel.Realm}
+}
+
+// next ends some of the keys. Where it takes several acts, another look follows, and
+// it is over with an act that has looked and has ended all that it found: between two
+// acts, whoever holds one of the keys to come may make another. No id comes into
+// being later, so those that were chosen by ids need no second look.
 func (m *keyMass) next(tx *Tx) (more bool, err error) {
-	if !m.begun {
-		if m.live, m.found, err = tx.findLive(m.sel, m.restOnly); err != nil {
+	live, done, found := m.live, m.done, m.found
+	look := done == len(live)
+	if look {
+		if live, found, err = tx.findLive(m.sel, m.restOnly); err != nil {
 			return false, err
 		}
+		done = 0
 	}
-	step := m.live[m.done:]
+	step := live[done:]
 	step = step[:min(len(step), tx.massStep())]
 	ids, err := tx.invalidate(step, m.at)
 	if err != nil {
 		return false, err
 	}
-	whose := owner{m.sel.Username, m.sel.Realm}
-	if len(m.sel.IDs) > 0 || m.sel.Name != "" {
-		whose = owner{} // only some of theirs
-	}
-	tx.endedMass(EndedAPIKeys, whose, ids)
-	more = m.done+len(step) < len(m.live)
+	tx.endedMass(EndedAPIKeys, m.whose(), ids)
+	more = done+len(step) < len(live) || !look && len(m.sel.IDs) == 0
 	tx.committed(func() {
+		if !m.begun {
+			m.found = found
+		}
 		m.begun, m.over = true, !more
-		m.done += len(step)
+		m.live, m.done = live, done+len(step)
 		m.found.IDs = append(m.found.IDs, ids...)
 		m.changed(ids)
 	})

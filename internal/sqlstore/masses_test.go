@@ -68,7 +68,7 @@ func TestAMassOfKeysGoesInSteps(t *testing.T) {
 			must(t, conn, `INSERT INTO invalidated_keys (key_id, invalidated_at) VALUES ('k015000', 1)`)
 		}
 	})
-	if want := []int{massStep, massStep - 1, 50}; err != nil || !slices.Equal(steps, want) || len(found.IDs) != keys-1 || !slices.IsSorted(found.IDs) {
+	if want := []int{massStep, massStep - 1, 50, 0, 0}; err != nil || !slices.Equal(steps, want) || len(found.IDs) != keys-1 || !slices.IsSorted(found.IDs) {
 		t.Errorf("%d keys were ended in steps of %d (%v), want %d", len(found.IDs), steps, err, want)
 	}
 	var marked int
@@ -82,7 +82,7 @@ func TestAMassOfKeysGoesInSteps(t *testing.T) {
 	if want := []string{EndedAPIKeys + OfOwner, EndedAPIKeys + OfOwner, EndedAPIKeys}; !slices.Equal(kinds, want) {
 		t.Errorf("the records are of %q, want %q", kinds, want)
 	}
-	if found, steps, err := endKeys(t, db, at, func(int) {}); err != nil || len(found.IDs) != 0 || !slices.Equal(steps, []int{0}) {
+	if found, steps, err := endKeys(t, db, at, func(int) {}); err != nil || len(found.IDs) != 0 || !slices.Equal(steps, []int{0, 0}) {
 		t.Errorf("a repetition has ended %d keys in steps of %d, %v", len(found.IDs), steps, err)
 	}
 }
@@ -101,6 +101,46 @@ func TestAMassOfKeysThatFailsInBetween(t *testing.T) {
 	must(t, conn, `DROP TRIGGER refuse ON invalidated_keys`)
 	if found, steps, err := endKeys(t, db, time.UnixMilli(1), func(int) {}); err != nil || len(found.IDs) != 50 || !slices.Equal(steps, []int{50}) {
 		t.Errorf("a repetition has ended %d keys in steps of %d, %v; want the last 50", len(found.IDs), steps, err)
+	}
+}
+
+// Who holds a key that a later step ends can make another one until then. It must
+// not outlive the call: nobody else would ever end it.
+func TestAMassOfKeysEndsThoseMadeInBetween(t *testing.T) {
+	url := pgtest.URL(t)
+	db, conn := openPostgresTest(t, url), plainPostgres(t, url)
+	must(t, conn, massOfKeys, massStep+50)
+	found, steps, err := endKeys(t, db, time.UnixMilli(1), func(steps int) {
+		if steps > 2 {
+			return
+		}
+		for _, id := range []string{"a", "z"} { // before and behind all others
+			must(t, conn, `INSERT INTO api_keys (id, type, name, username, realm, realm_type, hash, created_at, roles, metadata, owner_metadata)
+				VALUES ($1, 'rest', 'n', 'u', 'r', 'native', 'h', 0, '', '{}', '{}')`, fmt.Sprint(id, steps))
+		}
+	})
+	for _, id := range []string{"a1", "z1", "a2", "z2"} {
+		if !slices.Contains(found.IDs, id) {
+			t.Errorf("%s is not among the %d keys that steps of %d have ended (%v)", id, len(found.IDs), steps, err)
+		}
+	}
+}
+
+// Before another node has forgotten the keys of a user, whoever holds one of them can
+// make another there.
+func TestTheKeysOfAUserThatAnotherNodeMakesMeanwhile(t *testing.T) {
+	url := pgtest.URL(t)
+	db, conn := openPostgresTest(t, url), plainPostgres(t, url)
+	must(t, conn, massOfKeys, 3)
+	follow(t, db, func() {})
+	found, steps, err := endKeys(t, db, time.UnixMilli(1), func(steps int) {
+		if steps == 1 { // it is committed, and no other node knows of it
+			must(t, conn, `INSERT INTO api_keys (id, type, name, username, realm, realm_type, hash, created_at, roles, metadata, owner_metadata)
+				VALUES ('late', 'rest', 'n', 'u', 'r', 'native', 'h', 0, '', '{}', '{}')`)
+		}
+	})
+	if want := []string{"k000001", "k000002", "k000003", "late"}; err != nil || !slices.Equal(found.IDs, want) {
+		t.Errorf("steps of %d have ended %q (%v), want %q", steps, found.IDs, err, want)
 	}
 }
 

@@ -60,12 +60,12 @@ func (s *Service) authenticate(ctx context.Context, username, password string) (
 				return access.Subject{}, err
 			}
 			if !match {
-				return access.Subject{}, wrong(username)
+				return access.Subject{}, s.refused(e, wrong(username))
 			}
 			proved = a.hash
 		}
 		if !a.enabled {
-			return access.Subject{}, fault.Wrap(realm.ErrDisabled, fault.Unauthenticated, "unable to authenticate user [%s]", username)
+			return access.Subject{}, s.refused(e, fault.Wrap(realm.ErrDisabled, fault.Unauthenticated, "unable to authenticate user [%s]", username))
 		}
 		if a.adopt {
 			_, err := s.store.InitReservedUserPassword(ctx, username, a.hash, false)
@@ -89,6 +89,15 @@ func (s *Service) authenticate(ctx context.Context, username, password string) (
 	return access.Subject{}, fault.New(fault.Unavailable, "user [%s] changed while the password was checked", username)
 }
 
+// refused returns why an entry refuses somebody, or that this node cannot know: the
+// user may have another password by now, or be enabled.
+func (s *Service) refused(e *cache.Entry[*account], why error) error {
+	if _, err := s.cache.Trust(e); err != nil {
+		return err
+	}
+	return why
+}
+
 // Lookup returns a user that somebody else wants to run as. An unknown name is
 // fault.NotFound, a disabled user fault.Unauthenticated. The subject is as of
 // [Service.Authenticate].
@@ -102,7 +111,7 @@ func (s *Service) Lookup(ctx context.Context, username string) (access.Subject, 
 			return access.Subject{}, err
 		}
 		if !e.Value.enabled {
-			return access.Subject{}, wrong(username)
+			return access.Subject{}, s.refused(e, wrong(username))
 		}
 		switch alive, err := s.cache.Trust(e); {
 		case err != nil:

@@ -227,22 +227,18 @@ func (s *Service) together(ctx context.Context, names []string) (united, error) 
 		// hold anything. It must not pass for the names on both sides of the NUL.
 		return s.unite(ctx, names)
 	}
-	e := s.united.Get(key)
-	if e != nil {
-		current, err := s.current(e.Value)
-		if err != nil {
+	if e := s.united.Get(key); e != nil {
+		switch current, err := s.current(e.Value); {
+		case err != nil:
 			return united{}, err
+		case current:
+			return e.Value, nil
 		}
-		if !current {
-			s.united.Kill(key)
-			e = nil
-		}
+		s.united.Kill(key)
 	}
-	if e == nil {
-		var err error
-		if e, err = s.united.Fill(ctx, key, func(ctx context.Context, _ string) (united, error) { return s.unite(ctx, names) }); err != nil {
-			return united{}, err
-		}
+	e, err := s.united.Fill(ctx, key, func(ctx context.Context, _ string) (united, error) { return s.unite(ctx, names) })
+	if err != nil {
+		return united{}, err
 	}
 	switch current, err := s.current(e.Value); {
 	case err != nil:
@@ -291,10 +287,12 @@ func (s *Service) unite(ctx context.Context, names []string) (united, error) {
 // fewNames is how many names are compared without memory of their own.
 const fewNames = 64
 
+var superuserAlone = []string{access.SuperuserName}
+
 // effective drops repetitions, and all but superuser where it is present.
 func effective(names []string) []string {
 	if slices.Contains(names, access.SuperuserName) {
-		return []string{access.SuperuserName}
+		return superuserAlone
 	}
 	once := func() []string { return slices.Compact(slices.Sorted(slices.Values(names))) }
 	if len(names) > fewNames { // to compare each with each would take seconds for very many

@@ -105,7 +105,7 @@ func (d Digest) Matches(secret string) bool {
 }
 
 func saltedSum(salt [saltLen]byte, secret string) [sha256.Size]byte {
-	b := make([]byte, 0, 64)
+	b := make([]byte, 0, 192) // as long as headers with credentials of our own, and not on the heap
 	b = append(b, secret...)
 	return sha256.Sum256(append(b, salt[:]...))
 }

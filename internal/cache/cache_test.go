@@ -216,3 +216,28 @@ func TestTrust(t *testing.T) {
 		})
 	}
 }
+
+// An entry that is only asked again stays as one that is looked up does.
+func TestWhoHoldsOnToAnEntryUsesIt(t *testing.T) {
+	now := time.Now()
+	c := New[int](Options{Max: 10, TTL: time.Hour, Now: func() time.Time { return now }})
+	e, err := c.Fill(t.Context(), "a", func(context.Context, string) (int, error) { return 1, nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 6 {
+		now = now.Add(30 * time.Minute)
+		for range 16 {
+			if alive, err := c.TrustAgain("a", e); err != nil || !alive {
+				t.Fatalf("an entry in use: %t, %v", alive, err)
+			}
+		}
+	}
+	if c.Peek("a") != e {
+		t.Error("an entry in use was pushed out")
+	}
+	c.Kill("a")
+	if alive, _ := c.TrustAgain("a", e); alive || c.Peek("a") != nil {
+		t.Error("an entry that was killed is trusted")
+	}
+}

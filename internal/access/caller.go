@@ -9,14 +9,18 @@ import (
 
 // AuthenticationType is how a caller proved who they are, as GET
 // /_security/_authenticate shows it (spec/http.md 13).
-type AuthenticationType string
+type AuthenticationType uint8
 
 const (
-	ByRealm     AuthenticationType = "realm"
-	ByAPIKey    AuthenticationType = "api_key"
-	ByToken     AuthenticationType = "token"
-	ByAnonymous AuthenticationType = "anonymous"
+	ByRealm AuthenticationType = iota + 1
+	ByAPIKey
+	ByToken
+	ByAnonymous
 )
+
+var authenticationTypes = [...]string{ByRealm: "realm", ByAPIKey: "api_key", ByToken: "token", ByAnonymous: "anonymous"}
+
+func (t AuthenticationType) String() string { return authenticationTypes[t] }
 
 // Realm names where a subject comes from.
 type Realm struct{ Name, Type string }
@@ -60,8 +64,8 @@ type ServiceAccount struct {
 // Caller is who makes a request. Its zero value may do nothing.
 type Caller struct {
 	Subject                    // whose rights count and who owns what is made
-	Type    AuthenticationType // how By (or Subject) proved who they are
 	By      *Subject           // who runs as Subject; nil without run-as
+	Type    AuthenticationType // how By (or Subject) proved who they are
 	// RunAsUnknown is set when By named a user who does not exist: Subject has
 	// only that name, and every request is refused as a run-as that is not allowed.
 	RunAsUnknown bool

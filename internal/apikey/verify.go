@@ -14,12 +14,12 @@ import (
 // loaded is a key that was not invalidated when it was read, ready to verify a
 // secret against. It is kept small: there may be a hundred thousand.
 type loaded struct {
-	caller    access.Caller
-	key       access.APIKey
-	expiresAt int64 // epoch milliseconds, 0 for never
-	secret    secret.Stored
-	old       *oldSecret // nil: a rotation has left none that is good
-	typ       Type
+	caller       access.Caller
+	key          access.APIKey
+	expiresAt    int64 // epoch milliseconds, 0 for never
+	secret       secret.Stored
+	old          *oldSecret // nil: a rotation has left none that is good
+	crossCluster bool
 }
 
 // oldSecret is one that a rotation has replaced, and how long it is good.
@@ -65,7 +65,7 @@ func (s *Service) Verify(ctx context.Context, id, text string) (*access.Caller, 
 // nothing. nil if the key is not in memory, or the secret has an end of its own.
 func (s *Service) Again(id, text string) func(context.Context) (*access.Caller, error) {
 	e := s.keys.Peek(id)
-	if e == nil || e.Value.typ != REST || e.Value.old != nil {
+	if e == nil || e.Value.crossCluster || e.Value.old != nil {
 		return nil
 	}
 	if match, _ := e.Value.secret.Recall(text); !match {
@@ -97,29 +97,23 @@ func (s *Service) Holder(ctx context.Context, id string) (*access.Caller, error)
 // holder returns the caller of a key that is alive and passes the check.
 func (s *Service) holder(ctx context.Context, id string, check func(*loaded) error) (*access.Caller, error) {
 	for range 3 {
-		e := s.keys.Get(id)
-		if e == nil {
-			var err error
-			if e, err = s.keys.Fill(ctx, id, s.load); err != nil {
-				return nil, err
+		var refused error
+		k, alive, err := s.keys.Judge(ctx, id, s.load, func(k *loaded) {
+			refused = check(k)
+			switch {
+			case refused != nil:
+			case k.crossCluster:
+				refused = &fault.Error{
+					Kind:       fault.Unauthenticated,
+					Reason:     "authentication expected API key type of [rest], but API key [" + id + "] has type [" + string(CrossCluster) + "]",
+					Challenges: []string{"Basic"},
+				}
+			case k.expired(s.o.Now):
+				refused = wrongCredentials("api key is expired")
 			}
-		}
-		k := e.Value
-		refused := check(k)
+		})
+		// A refusal counts like the rest: the key may have got another secret, or more time, since this node has heard of it.
 		switch {
-		case refused != nil:
-		case k.typ != REST:
-			refused = &fault.Error{
-				Kind:       fault.Unauthenticated,
-				Reason:     "authentication expected API key type of [rest], but API key [" + id + "] has type [" + string(k.typ) + "]",
-				Challenges: []string{"Basic"},
-			}
-		case k.expired(s.o.Now):
-			refused = wrongCredentials("api key is expired")
-		}
-		// Last: a slow secret gives a revocation time to arrive. For a refusal as well: the key may have got another
-		// secret, or more time, since this node has heard of it.
-		switch alive, err := s.keys.Trust(e); {
 		case err != nil:
 			return nil, err
 		case !alive:
@@ -151,7 +145,7 @@ func (s *Service) load(ctx context.Context, id string) (*loaded, error) {
 			return nil, err
 		}
 		l := &loaded{
-			typ: k.Type, key: access.APIKey{ID: id, Name: k.Name},
+			crossCluster: k.Type == CrossCluster, key: access.APIKey{ID: id, Name: k.Name},
 			caller: access.Caller{
 				Type: access.ByAPIKey,
 				Subject: access.Subject{

@@ -22,14 +22,16 @@ import (
 type Entry[V any] struct {
 	Value V
 	key   string
-	rules *rules[V] // of the cache; nil: it is of none
 	dead  atomic.Bool
 	seen  atomic.Uint32 // the last rule that it was held against, or that came before its load
 }
 
-// Dead reports whether the entry was killed, flushed or pushed out. Only an
-// entry that is not dead after all other checks were made may be accepted.
-func (e *Entry[V]) Dead() bool { return e.dead.Load() || e.rules != nil && e.rules.end(e) }
+// Alone returns an entry that no cache holds: it does not die.
+func Alone[V any](v V) *Entry[V] {
+	e := &Entry[V]{Value: v}
+	e.seen.Store(everyRule)
+	return e
+}
 
 // Options sizes a cache.
 type Options struct {
@@ -96,16 +98,25 @@ type clock struct{ now func() time.Time }
 func (c clock) NowNano() int64                    { return c.now().UnixNano() }
 func (clock) Tick(time.Duration) <-chan time.Time { return nil }
 
+// Dead reports whether an entry was killed, flushed or pushed out. Only an
+// entry that is not dead after all other checks were made may be accepted.
+func (c *Cache[V]) Dead(e *Entry[V]) bool { return e.dead.Load() || c.rules.end(e) }
+
 // Trust reports whether an entry is alive; the error of the lease if nobody can
 // tell. The lease comes first: one that was renewed during a slow check is the
 // promise that by now whatever had to die is dead.
 func (c *Cache[V]) Trust(e *Entry[V]) (alive bool, err error) {
-	if c.lease != nil {
-		if err := c.lease(); err != nil {
-			return false, err
-		}
+	if err := c.leased(); err != nil {
+		return false, err
 	}
-	return !e.Dead(), nil
+	return !c.Dead(e), nil
+}
+
+func (c *Cache[V]) leased() error {
+	if c.lease == nil {
+		return nil
+	}
+	return c.lease()
 }
 
 // Peek is Get for who wants to hold on to the entry, see [Cache.TrustAgain]: it
@@ -135,7 +146,7 @@ func (c *Cache[V]) Get(key string) *Entry[V] {
 	if !found {
 		return nil
 	}
-	if e.Dead() { // by a rule: it was not looked for
+	if c.Dead(e) { // by a rule: it was not looked for
 		c.drop(key, e)
 		return nil
 	}
@@ -168,54 +179,96 @@ func (c *Cache[V]) Stats() Stats {
 	return s
 }
 
+// Judge has check look at the value of key, which is loaded unless it is there, and
+// reports whether it was alive after that; the error is that of the lease or of
+// load. It is Get or Fill, and Trust, but a load that it makes goes on until then:
+// that the entry was pushed out meanwhile, by many others, says nothing about it.
+func (c *Cache[V]) Judge(ctx context.Context, key string, load func(ctx context.Context, key string) (V, error), check func(V)) (v V, alive bool, err error) {
+	if e := c.Get(key); e != nil {
+		check(e.Value)
+		alive, err = c.Trust(e)
+		return e.Value, alive, err
+	}
+	f := c.begin(key)
+	defer f.end()
+	if v, err = load(ctx, f.key); err != nil {
+		return v, false, err
+	}
+	e := f.keep(v)
+	check(e.Value)
+	if err := c.leased(); err != nil {
+		return e.Value, false, err
+	}
+	return e.Value, !f.touched() && !c.rules.end(e), nil
+}
+
 // Fill loads the value of key and keeps it. If the key was killed since the
 // load began, the entry is dead and the caller has to look again. Errors of
 // load are returned and not kept. load is given a key of its own, which it may keep.
 func (c *Cache[V]) Fill(ctx context.Context, key string, load func(ctx context.Context, key string) (V, error)) (*Entry[V], error) {
+	f := c.begin(key)
+	defer f.end()
+	v, err := load(ctx, f.key)
+	if err != nil {
+		return nil, err
+	}
+	return f.keep(v), nil
+}
+
+// flight is a load that kills have to reach.
+type flight[V any] struct {
+	c     *Cache[V]
+	s     *shard
+	key   string
+	start uint64 // the kills that were known when it began
+	seen  uint32 // the rules
+}
+
+func (c *Cache[V]) begin(key string) flight[V] {
 	key = strings.Clone(key) // it may be part of a longer text, such as a credential, that must not stay in memory with it
 	c.loads.Add(1)
 	s := &c.shards[maphash.String(c.seed, key)%uint64(len(c.shards))]
 	s.mu.Lock()
-	s.loading++
-	start, seen := c.applied.Load(), c.rules.recent.Load().last
-	s.mu.Unlock()
-	done := false
-	defer func() {
-		if !done { // load panicked
-			s.mu.Lock()
-			s.loaded()
-			s.mu.Unlock()
-		}
-	}()
-
-	v, err := load(ctx, key)
-
-	s.mu.Lock()
 	defer s.mu.Unlock()
-	done = true
-	touched := s.tombs[key] > start || s.floor > start
-	s.loaded()
-	if err != nil {
-		return nil, err
-	}
-	e := &Entry[V]{Value: v, key: key, rules: &c.rules}
-	e.seen.Store(seen)
-	switch {
-	case touched:
-		e.dead.Store(true)
-	case e.Dead(): // by a flush or a rule that came meanwhile
-	case c.entries != nil:
-		if kept, ok := c.entries.GetIfPresent(key); ok && !kept.Dead() {
-			return kept, nil // another load was first, and nothing has touched the key since
-		}
-		c.entries.Set(key, e)
-	}
-	return e, nil
+	s.loading++
+	return flight[V]{c, s, key, c.applied.Load(), c.rules.recent.Load().last}
 }
 
-func (s *shard) loaded() {
-	if s.loading--; s.loading == 0 {
-		s.tombs, s.floor = nil, 0
+// keep returns the entry of what was loaded, which is dead if the key was killed meanwhile.
+func (f *flight[V]) keep(v V) *Entry[V] {
+	e := &Entry[V]{Value: v, key: f.key}
+	e.seen.Store(f.seen)
+	f.s.mu.Lock()
+	defer f.s.mu.Unlock()
+	switch {
+	case f.killed():
+		e.dead.Store(true)
+	case f.c.Dead(e): // by a flush or a rule that came meanwhile
+	case f.c.entries != nil:
+		if kept, ok := f.c.entries.GetIfPresent(f.key); ok && !f.c.Dead(kept) {
+			return kept // another load was first, and nothing has touched the key since
+		}
+		f.c.entries.Set(f.key, e)
+	}
+	return e
+}
+
+// killed is for who holds the shard.
+func (f *flight[V]) killed() bool { return f.s.tombs[f.key] > f.start || f.s.floor > f.start }
+
+// touched reports whether the key was killed since the load began.
+func (f *flight[V]) touched() bool {
+	f.s.mu.Lock()
+	defer f.s.mu.Unlock()
+	return f.killed()
+}
+
+// end is for the end of the load, also of one that failed or panicked.
+func (f *flight[V]) end() {
+	f.s.mu.Lock()
+	defer f.s.mu.Unlock()
+	if f.s.loading--; f.s.loading == 0 {
+		f.s.tombs, f.s.floor = nil, 0
 	}
 }
 
@@ -265,7 +318,7 @@ func (c *Cache[V]) Flush() {
 	}
 	seen := 0
 	for key, e := range c.entries.All() { // for the memory
-		if e.Dead() { // and not loaded since
+		if c.Dead(e) { // and not loaded since
 			c.drop(key, e)
 		}
 		if seen++; seen%1000 == 0 {

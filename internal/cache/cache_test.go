@@ -45,11 +45,11 @@ func TestWhatOverlapsALoad(t *testing.T) {
 				tt.act(c)
 				return "v", nil
 			})
-			if err != nil || e.Value != "v" || e.Dead() == tt.kept || (c.Get("k") != nil) != tt.kept {
-				t.Errorf("entry %+v dead %t, %v; cached %v; want kept %t", e.Value, e.Dead(), err, c.Get("k"), tt.kept)
+			if err != nil || e.Value != "v" || c.Dead(e) == tt.kept || (c.Get("k") != nil) != tt.kept {
+				t.Errorf("entry %+v dead %t, %v; cached %v; want kept %t", e.Value, c.Dead(e), err, c.Get("k"), tt.kept)
 			}
-			if e, err := c.Fill(t.Context(), "k", value("new")); err != nil || e.Dead() {
-				t.Errorf("a load after it: dead %t, %v", e.Dead(), err)
+			if e, err := c.Fill(t.Context(), "k", value("new")); err != nil || c.Dead(e) {
+				t.Errorf("a load after it: dead %t, %v", c.Dead(e), err)
 			}
 		})
 	}
@@ -76,11 +76,11 @@ func TestEntriesThatLeaveAreDead(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := newCache()
 				e, err := c.Fill(t.Context(), "k", value("v"))
-				if err != nil || e.Dead() || c.Get("k") != e {
+				if err != nil || c.Dead(e) || c.Get("k") != e {
 					t.Fatal("the entry was not kept", err)
 				}
 				tt.leave(c)
-				if c.Get("k") == nil && !e.Dead() {
+				if c.Get("k") == nil && !c.Dead(e) {
 					t.Error("the entry left the cache alive")
 				}
 				if tt.name == "pushed out" && c.Len() > 2000 {
@@ -111,7 +111,7 @@ func TestEntryExpiresAfterItsLastUse(t *testing.T) {
 func TestNothingIsKept(t *testing.T) {
 	c := New[string](Options{Max: 10, TTL: 0, Now: time.Now})
 	e, err := c.Fill(t.Context(), "k", value("v"))
-	if err != nil || e.Value != "v" || e.Dead() || c.Get("k") != nil {
+	if err != nil || e.Value != "v" || c.Dead(e) || c.Get("k") != nil {
 		t.Errorf("Fill = %v, %v and then Get = %v; want a live value that is not kept", e, err, c.Get("k"))
 	}
 	c.Kill("k")
@@ -150,7 +150,7 @@ func TestRaceOfFillsAndKills(t *testing.T) {
 					if e == nil {
 						e, _ = c.Fill(context.Background(), key, func(context.Context, string) (int64, error) { return stored[k].Load(), nil })
 					}
-					if e.Value < began && !e.Dead() {
+					if e.Value < began && !c.Dead(e) {
 						t.Errorf("key %d: accepted %d after %d was acknowledged", k, e.Value, began)
 						return
 					}
@@ -165,7 +165,7 @@ func BenchmarkGet(b *testing.B) {
 	c := newCache()
 	c.Fill(b.Context(), "k", value("v"))
 	for b.Loop() {
-		if e := c.Get("k"); e == nil || e.Dead() {
+		if e := c.Get("k"); e == nil || c.Dead(e) {
 			b.Fatal("lost")
 		}
 	}
@@ -214,6 +214,76 @@ func TestTrust(t *testing.T) {
 				t.Errorf("it is alive: %t (%v), want %t (%v)", alive, err, tt.alive, tt.err)
 			}
 		})
+	}
+}
+
+// What was killed before its check was over is dead, whether it was in memory or was
+// loaded for the check. What was only pushed out is not, or its caller would have to
+// begin anew, and again, where many others come in between.
+func TestJudge(t *testing.T) {
+	lapsed, broken := errors.New("lapsed"), errors.New("broken")
+	var lease, load error
+	pushOut := func(c *Cache[string]) {
+		for i := range 20_000 {
+			c.Fill(context.Background(), fmt.Sprint("other", i), value("x"))
+			c.Get(fmt.Sprint("other", i))
+		}
+	}
+	tests := []struct {
+		name          string
+		during        func(c *Cache[string])
+		known, loaded bool // alive, if it was in memory, and if it was not
+		err           error
+	}{
+		{"nothing", func(*Cache[string]) {}, true, true, nil},
+		{"a kill", func(c *Cache[string]) { c.Kill("k") }, false, false, nil},
+		{"a kill of another key", func(c *Cache[string]) { c.Kill("other") }, true, true, nil},
+		{"a kill by a rule", func(c *Cache[string]) { c.KillWhere(func(key, v string) bool { return key == "k" && v == "v" }) }, false, false, nil},
+		{"a flush", func(c *Cache[string]) { c.Flush() }, false, false, nil},
+		{"many others", pushOut, false, true, nil},
+		{"many others and a kill", func(c *Cache[string]) { pushOut(c); c.Kill("k") }, false, false, nil},
+		{"many others and a rule", func(c *Cache[string]) { pushOut(c); c.KillWhere(func(_, v string) bool { return v == "v" }) }, false, false, nil},
+		{"the end of the lease", func(*Cache[string]) { lease = lapsed }, false, false, lapsed},
+	}
+	for _, tt := range tests {
+		for _, max := range []int{1000, 0} {
+			for _, known := range []bool{true, false} {
+				if max == 0 && known {
+					continue
+				}
+				t.Run(fmt.Sprint(tt.name, ", ", known, " of ", max), func(t *testing.T) {
+					lease = nil
+					c := New[string](Options{Max: max, TTL: time.Hour, Now: time.Now, Lease: func() error { return lease }})
+					if known {
+						c.Fill(t.Context(), "k", value("v"))
+					}
+					want := tt.loaded
+					if known {
+						want = tt.known
+					}
+					seen := ""
+					v, alive, err := c.Judge(t.Context(), "k", value("v"), func(v string) { seen = v; tt.during(c) })
+					if v != "v" || seen != "v" || alive != want || !errors.Is(err, tt.err) {
+						t.Errorf("Judge = %q alive %t, %v, and the check saw %q; want alive %t, %v", v, alive, err, seen, want, tt.err)
+					}
+				})
+			}
+		}
+	}
+	load, lease = broken, nil
+	c := newCache()
+	_, alive, err := c.Judge(t.Context(), "k", func(context.Context, string) (string, error) { return "", load }, func(string) { t.Error("nothing was loaded, and checked") })
+	if alive || !errors.Is(err, broken) {
+		t.Errorf("a load that fails: alive %t, %v", alive, err)
+	}
+	func() {
+		defer func() { recover() }()
+		c.Judge(t.Context(), "k", value("v"), func(string) { panic("in the check") })
+	}()
+	for i := range c.shards {
+		if n := c.shards[i].loading; n != 0 {
+			t.Errorf("%d loads are said to be under way", n)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -29,6 +30,9 @@ type recent[V any] struct {
 	rules []func(key string, v V) bool
 }
 
+// everyRule is what an entry has been held against for which there are none.
+const everyRule = math.MaxUint32
+
 // maxRules bounds the rules that are remembered.
 const maxRules = 128
 
@@ -52,7 +56,7 @@ func (r *rules[V]) all() {
 func (r *rules[V]) end(e *Entry[V]) bool {
 	seen := e.seen.Load() // first: of two who do this at once, one may have come further
 	now := r.recent.Load()
-	if seen == now.last {
+	if seen == now.last || seen == everyRule {
 		return false
 	}
 	unseen := int(now.last - seen)

@@ -49,12 +49,12 @@ func TestKillWhere(t *testing.T) {
 		t.Run("after the load "+tt.name, func(t *testing.T) {
 			c := newCache()
 			e, err := c.Fill(t.Context(), "k", value("x"))
-			if err != nil || e.Dead() || c.Get("k") != e {
+			if err != nil || c.Dead(e) || c.Get("k") != e {
 				t.Fatal("the entry was not kept", err)
 			}
 			tt.act(c)
-			if got := c.Get("k"); (got == e) != tt.kept || e.Dead() == tt.kept {
-				t.Errorf("cached %v, dead %t; want kept %t", got, e.Dead(), tt.kept)
+			if got := c.Get("k"); (got == e) != tt.kept || c.Dead(e) == tt.kept {
+				t.Errorf("cached %v, dead %t; want kept %t", got, c.Dead(e), tt.kept)
 			}
 			wantNew(t, c)
 		})
@@ -64,8 +64,8 @@ func TestKillWhere(t *testing.T) {
 				tt.act(c)
 				return "x", nil
 			})
-			if err != nil || e.Value != "x" || e.Dead() == tt.kept || (c.Get("k") == e) != tt.kept {
-				t.Errorf("%v, %v: dead %t, cached %v; want kept %t", e, err, e.Dead(), c.Get("k"), tt.kept)
+			if err != nil || e.Value != "x" || c.Dead(e) == tt.kept || (c.Get("k") == e) != tt.kept {
+				t.Errorf("%v, %v: dead %t, cached %v; want kept %t", e, err, c.Dead(e), c.Get("k"), tt.kept)
 			}
 			wantNew(t, c)
 		})
@@ -76,11 +76,11 @@ func TestKillWhere(t *testing.T) {
 func wantNew(t *testing.T, c *Cache[string]) {
 	t.Helper()
 	e, err := c.Fill(t.Context(), "k", value("x"))
-	if err != nil || e.Dead() {
-		t.Fatalf("a load after it: dead %t, %v", e.Dead(), err)
+	if err != nil || c.Dead(e) {
+		t.Fatalf("a load after it: dead %t, %v", c.Dead(e), err)
 	}
 	for range 3 {
-		if got := c.Get("k"); got != e || got.Dead() {
+		if got := c.Get("k"); got != e || c.Dead(got) {
 			t.Error("what was loaded after the rule is not kept")
 		}
 	}
@@ -89,7 +89,7 @@ func wantNew(t *testing.T, c *Cache[string]) {
 		t.Error("what was loaded after the rule fell to another one")
 	}
 	c.KillWhere(of("x"))
-	if !e.Dead() {
+	if !c.Dead(e) {
 		t.Error("the next rule for it did not count")
 	}
 }
@@ -135,8 +135,8 @@ func TestARuleWhereNothingIsKept(t *testing.T) {
 		c.KillWhere(of("x"))
 		return "x", nil
 	})
-	if err != nil || !e.Dead() {
-		t.Errorf("dead %t, %v", e.Dead(), err)
+	if err != nil || !c.Dead(e) {
+		t.Errorf("dead %t, %v", c.Dead(e), err)
 	}
 }
 

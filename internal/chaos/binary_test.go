@@ -118,15 +118,27 @@ var patches = []struct{ file, old, new string }{
 	{"internal/sqlstore/revisions.go", `case a.repeats:
 		return`, `case a.repeats && !chaos("` + noRepeat + `"):
 		return`},
-	{"internal/cache/cache.go", `	if c.lease != nil {
-`, `	was := e.Dead()
-	if chaos("` + slowSecrets + `") || chaos("` + noDead + `") || chaos("` + deadFirst + `") {
+	{"internal/cache/cache.go", `	if c.lease == nil {
+`, `	if chaos("` + slowSecrets + `") || chaos("` + noDead + `") || chaos("` + deadFirst + `") {
 		time.Sleep(chaosPause)
 	}
-	if c.lease != nil {
+	if c.lease == nil {
 `},
-	{"internal/cache/cache.go", `return !e.Dead(), nil`, `return chaos("` + noDead + `") || !e.Dead() || chaos("` + deadFirst + `") && !was, nil`},
-	{"internal/cache/cache.go", `s.tombs[key] > start || s.floor > start`, `!chaos("` + noTombs + `") && (s.tombs[key] > start || s.floor > start)`},
+	{"internal/cache/cache.go", `	if err := c.leased(); err != nil {
+		return false, err
+`, `	was := c.Dead(e)
+	if err := c.leased(); err != nil {
+		return false, err
+`},
+	{"internal/cache/cache.go", `return !c.Dead(e), nil`, `return chaos("` + noDead + `") || !c.Dead(e) || chaos("` + deadFirst + `") && !was, nil`},
+	{"internal/cache/cache.go", `	if err := c.leased(); err != nil {
+		return e.Value, false, err
+`, `	was := f.touched() || c.rules.end(e)
+	if err := c.leased(); err != nil {
+		return e.Value, false, err
+`},
+	{"internal/cache/cache.go", `!f.touched() && !c.rules.end(e), nil`, `chaos("` + noDead + `") || !f.touched() && !c.rules.end(e) || chaos("` + deadFirst + `") && !was, nil`},
+	{"internal/cache/cache.go", `f.s.tombs[f.key] > f.start || f.s.floor > f.start`, `!chaos("` + noTombs + `") && (f.s.tombs[f.key] > f.start || f.s.floor > f.start)`},
 }
 
 // patch writes what -overlay takes, and the files that it names, into dir.

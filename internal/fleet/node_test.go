@@ -99,7 +99,7 @@ func (m *member) accepts(key string) bool {
 		if m.Lease().Check() != nil {
 			return false
 		}
-		if !e.Dead() {
+		if !m.keys.Dead(e) {
 			return true
 		}
 	}

@@ -58,7 +58,7 @@ func (r *room) verify(ctx context.Context, key string) verdict {
 		if s.chance(s.slowSecrets) {
 			s.sleep(s.upTo(2 * leaseLength))
 		}
-		died := e.Dead()
+		died := r.keys.Dead(e)
 		if s.broken == deadFirst && s.chance(0.5) {
 			s.sleep(s.upTo(time.Second)) // or is paused
 		}
@@ -70,7 +70,7 @@ func (r *room) verify(ctx context.Context, key string) verdict {
 			died = false
 		case deadFirst:
 		default:
-			died = e.Dead()
+			died = r.keys.Dead(e)
 		}
 		if !died {
 			return accepted

@@ -37,7 +37,7 @@ func identity(by *access.Caller) *latchkey.AuthenticateResponse {
 		Username: by.Username, Roles: by.Roles, FullName: by.FullName, Email: by.Email,
 		Metadata: by.Metadata, Enabled: true,
 		AuthenticationRealm: shownRealm(&by.Subject), LookupRealm: shownRealm(&by.Subject),
-		AuthenticationType: string(by.Type),
+		AuthenticationType: by.Type.String(),
 	}
 	if len(id.Metadata) == 0 {
 		id.Metadata = emptyObject

@@ -40,28 +40,19 @@ func (s *Service) verify(ctx context.Context, c credential) (*access.Caller, err
 		}
 	}
 	for range 3 {
-		e := s.tokens.Get(c.key)
-		if e == nil {
-			var err error
-			if e, err = s.tokens.Fill(ctx, c.key, func(ctx context.Context, _ string) (*loaded, error) { return s.load(ctx, a, c) }); err != nil {
-				return nil, err
-			}
-		}
-		ok, err := s.check(ctx, c, e.Value)
+		var ok bool
+		var failed error
+		t, alive, err := s.tokens.Judge(ctx, c.key, func(ctx context.Context, _ string) (*loaded, error) { return s.load(ctx, a, c) },
+			func(t *loaded) { ok, failed = s.check(ctx, c, t) }) // a slow secret gives a deletion time to arrive
 		switch {
-		case err != nil:
+		case failed != nil:
+			return nil, failed
+		case err != nil: // also where it is not ok: it may have been made anew since this node has heard of it
 			return nil, err
 		case !ok:
-			if _, err := s.tokens.Trust(e); err != nil { // it may have been made anew since this node has heard of it
-				return nil, err
-			}
 			return nil, c.refused()
-		}
-		switch alive, err := s.tokens.Trust(e); { // last: a slow secret gives a deletion time to arrive
-		case err != nil:
-			return nil, err
 		case alive:
-			return &e.Value.caller, nil
+			return &t.caller, nil
 		}
 	}
 	return nil, fault.New(fault.Unavailable, "the service account token [%s] keeps changing; repeat the request", c.key)

@@ -137,7 +137,7 @@ func (s *Service) rounds() [2]func(context.Context, string) (*cache.Entry[*accou
 		},
 		func(ctx context.Context, username string) (*cache.Entry[*account], error) {
 			a, err := s.load(ctx, username)
-			return &cache.Entry[*account]{Value: a}, err
+			return cache.Alone(a), err
 		},
 	}
 }

@@ -207,6 +207,22 @@ func (s *Service) Permissions(ctx context.Context, names []string) (access.Permi
 	return u.permissions, err
 }
 
+// Standing returns what the named roles allow together, and what tells whether they
+// still do so, for who holds on to that: without a look at the names. nil if that is
+// not in memory.
+func (s *Service) Standing(names []string) (access.Permissions, func() (bool, error)) {
+	key, ok := unitedBy(effective(names))
+	if !ok {
+		return access.Permissions{}, nil
+	}
+	e := s.united.Peek(key)
+	if e == nil {
+		return access.Permissions{}, nil
+	}
+	u := e.Value
+	return u.permissions, func() (bool, error) { return s.current(u) }
+}
+
 // Snapshot returns the roles that names stand for, without those that do not
 // exist and without descriptions: what an API key keeps of its owner.
 // superuser counts alone, as in [Service.Permissions].
@@ -221,10 +237,8 @@ func (s *Service) Snapshot(ctx context.Context, names []string) (access.RoleSet,
 // together returns what the named roles are when they are united.
 func (s *Service) together(ctx context.Context, names []string) (united, error) {
 	names = effective(names)
-	key := strings.Join(names, "\x00")
-	if strings.Count(key, "\x00") >= max(len(names), 1) {
-		// No role is called like that, but what mappings and directories name may
-		// hold anything. It must not pass for the names on both sides of the NUL.
+	key, ok := unitedBy(names)
+	if !ok {
 		return s.unite(ctx, names)
 	}
 	if e := s.united.Get(key); e != nil {
@@ -249,6 +263,14 @@ func (s *Service) together(ctx context.Context, names []string) (united, error) 
 	// A role changes at this moment. What is read now was read after the
 	// request came, so it answers for this request; it is not kept.
 	return s.unite(ctx, names)
+}
+
+// unitedBy is what names are in memory by. No role has a NUL in its name, but what
+// mappings and directories name may hold anything: it must not pass for the names on
+// both sides of the NUL.
+func unitedBy(names []string) (key string, ok bool) {
+	key = strings.Join(names, "\x00")
+	return key, strings.Count(key, "\x00") < max(len(names), 1)
 }
 
 // current reports whether none of the roles has changed since they were united.

@@ -21,7 +21,11 @@ func TestAgain(t *testing.T) {
 			_, err := f.Invalidate(t.Context(), client("admin", "manage_token"), token.InvalidateRequest{Token: g.Access})
 			return err
 		}, "judge"},
-		"its expiration":  {func(*fixture, token.Granted) error { clock = clock.Add(2 * time.Hour); return nil }, "judge"},
+		"its expiration": {func(*fixture, token.Granted) error { clock = clock.Add(2 * time.Hour); return nil }, "judge"},
+		"a change of its roles": {func(f *fixture, _ token.Granted) error {
+			f.house.change(func() { f.house.roles["u"] = permissions("monitor") })
+			return nil
+		}, "judge"},
 		"a lease's lapse": {func(*fixture, token.Granted) error { lease = errors.New("lapsed"); return nil }, "cannot tell"},
 	} {
 		t.Run(name, func(t *testing.T) {

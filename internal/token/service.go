@@ -37,6 +37,9 @@ type Roles interface {
 	// Permissions returns what somebody with these roles may do. As long as it is
 	// the same, it is [access.Permissions.Same].
 	Permissions(ctx context.Context, names []string) (access.Permissions, error)
+	// Standing returns what Permissions has returned, and what tells whether it would
+	// return the same now; nil if that is not known.
+	Standing(names []string) (access.Permissions, func() (bool, error))
 }
 
 // APIKeys knows the keys that tokens were made with.

@@ -57,6 +57,17 @@ func (h *house) Permissions(_ context.Context, names []string) (access.Permissio
 	return h.roles[key], nil
 }
 
+func (h *house) Standing(names []string) (access.Permissions, func() (bool, error)) {
+	was, err := h.Permissions(context.Background(), names)
+	if err != nil {
+		return access.Permissions{}, nil
+	}
+	return was, func() (bool, error) {
+		is, err := h.Permissions(context.Background(), names)
+		return err == nil && is.Same(was), err
+	}
+}
+
 func (h *house) Holder(_ context.Context, id string) (*access.Caller, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -29,21 +29,18 @@ func (s *Service) Verify(ctx context.Context, text string) (*access.Caller, erro
 	hash := secret.HashToken(text)
 	key := string(hash[:])
 	for range 3 {
-		e := s.tokens.Get(key)
-		if e == nil {
-			var err error
-			if e, err = s.tokens.Fill(ctx, key, func(ctx context.Context, _ string) (*loaded, error) { return s.load(ctx, hash) }); err != nil {
-				return nil, err
+		var c *access.Caller
+		var refused error
+		_, alive, err := s.tokens.Judge(ctx, key, func(ctx context.Context, _ string) (*loaded, error) { return s.load(ctx, hash) }, func(t *loaded) {
+			if s.o.Now().After(t.expiresAt) {
+				refused = over()
+				return
 			}
-		}
-		if s.o.Now().After(e.Value.expiresAt) {
-			return nil, over()
-		}
-		c, err := s.acting(ctx, e.Value.holder)
-		if err != nil {
-			return nil, err
-		}
-		switch alive, err := s.tokens.Trust(e); { // last: what its roles are may have to be read, which gives a revocation time to arrive
+			c, refused = s.acting(ctx, t.holder) // what its roles are may have to be read, which gives a revocation time to arrive
+		})
+		switch {
+		case refused != nil:
+			return nil, refused
 		case err != nil:
 			return nil, err
 		case alive:
@@ -65,12 +62,15 @@ func (s *Service) Again(text string) func(context.Context) (*access.Caller, erro
 	if e == nil {
 		return nil
 	}
-	return func(ctx context.Context) (*access.Caller, error) {
+	c, stands := s.standing(e.Value.holder)
+	if stands == nil {
+		return nil
+	}
+	return func(context.Context) (*access.Caller, error) {
 		if s.o.Now().After(e.Value.expiresAt) {
 			return nil, nil
 		}
-		c, err := s.acting(ctx, e.Value.holder)
-		if err != nil {
+		if same, err := stands(); err != nil || !same {
 			return nil, err
 		}
 		alive, err := s.tokens.TrustAgain(key, e)
@@ -125,6 +125,20 @@ func (s *Service) acting(ctx context.Context, h *holder) (*access.Caller, error)
 	}
 	h.acting.Store(c)
 	return c, nil
+}
+
+// standing returns the caller that acting has returned, and what tells whether it
+// would return the same now; nil for whom it takes more than a look at roles.
+func (s *Service) standing(h *holder) (*access.Caller, func() (bool, error)) {
+	c := h.acting.Load()
+	if c == nil || h.by != nil || h.subject.APIKey != nil {
+		return nil, nil
+	}
+	permissions, stands := s.roles.Standing(h.subject.Roles)
+	if stands == nil || !c.Permissions.Same(permissions) {
+		return nil, nil
+	}
+	return c, stands
 }
 
 // permissions are those of a subject now. A token dies with the API key that it

@@ -3,6 +3,7 @@ package apikey
 import (
 	"cmp"
 	"context"
+	"hash/maphash"
 	"net/netip"
 	"slices"
 	"strings"
@@ -33,18 +34,49 @@ const (
 type uses struct {
 	many chan struct{} // gets a value when they should be written before it is time
 
-	mu    sync.Mutex
-	noted map[string]Use // by id
+	mu     sync.Mutex
+	noted  map[string]Use // by id
+	recent recentKeys
 }
 
 func newUses() uses {
-	return uses{many: make(chan struct{}, 1), noted: make(map[string]Use)}
+	return uses{many: make(chan struct{}, 1), noted: make(map[string]Use), recent: recentKeys{seed: maphash.MakeSeed()}}
+}
+
+// recentKeys are those of which a use was noted within a minute, by hashes of their
+// ids: a key that is not in memory is not written with each of its uses. Of more
+// keys than there is room for, some are forgotten and noted again.
+type recentKeys struct {
+	seed   maphash.Seed
+	minute int64
+	sets   [][4]uint64 // nil before the first use; 0 is free
+}
+
+const recentSets = 1 << 15 // 1 MiB
+
+// add reports whether an id was not there in this minute.
+func (r *recentKeys) add(id string, minute int64) bool {
+	if r.sets == nil {
+		r.sets = make([][4]uint64, recentSets)
+	}
+	if r.minute != minute {
+		clear(r.sets)
+		r.minute = minute
+	}
+	hash := maphash.String(r.seed, id) | 1
+	set := &r.sets[hash>>1%recentSets]
+	if slices.Contains(set[:], hash) {
+		return false
+	}
+	copy(set[1:], set[:]) // the oldest gives way
+	set[0] = hash
+	return true
 }
 
 // Used notes a request of a caller who was authenticated just now, if that was by
 // the secret of a key: a token that a key has made is another credential. remote
 // is the address with the port that the request came from. It writes nothing, and
-// of the uses of a key that is in memory it notes the first of every minute.
+// of the uses of a key it notes the first of every minute.
 func (s *Service) Used(by *access.Caller, remote, agent string) {
 	if by.Type != access.ByAPIKey {
 		return
@@ -59,7 +91,7 @@ func (s *Service) Used(by *access.Caller, remote, agent string) {
 		key = by.By.APIKey
 	}
 	use := Use{KeyID: key.ID, At: now.Truncate(time.Millisecond), Address: shared(addressOf(remote)), Agent: shared(agentOf(agent))}
-	if s.uses.note(use) {
+	if s.uses.note(use, minute) {
 		by.NotedIn.Store(minute)
 	}
 }
@@ -86,11 +118,14 @@ func agentOf(header string) string {
 
 // note reports whether there was room for the use. A store that takes no writes
 // must not cost all our memory.
-func (u *uses) note(use Use) bool {
+func (u *uses) note(use Use, minute int64) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if _, there := u.noted[use.KeyID]; !there && len(u.noted) >= maxUses {
 		return false
+	}
+	if !u.recent.add(use.KeyID, minute) {
+		return true
 	}
 	u.noted[use.KeyID] = use
 	if len(u.noted) >= manyUses {
@@ -134,6 +169,7 @@ func (u *uses) written(done []Use) {
 func (s *Service) RecordUses(ctx context.Context, report func(error)) error {
 	tick := time.NewTicker(useInterval)
 	defer tick.Stop()
+	many := s.uses.many
 	for {
 		select {
 		case <-ctx.Done():
@@ -144,9 +180,11 @@ func (s *Service) RecordUses(ctx context.Context, report func(error)) error {
 			}
 			return nil
 		case <-tick.C:
-		case <-s.uses.many:
+		case <-many:
 		}
+		many = s.uses.many
 		if err := s.writeUses(ctx); err != nil && ctx.Err() == nil {
+			many = nil // a store that refuses is asked again when it is time
 			report(err)
 		}
 	}

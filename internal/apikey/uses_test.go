@@ -84,8 +84,14 @@ func lastUse(t testing.TB, s *apikey.Service, by *access.Caller, id string) apik
 }
 
 func TestTheFirstUseOfAMinuteIsKept(t *testing.T) {
+	for name, entries := range map[string]int{"of a key in memory": 1000, "of a key that is not": 0} {
+		t.Run(name, func(t *testing.T) { firstUseOfAMinuteIsKept(t, entries) })
+	}
+}
+
+func firstUseOfAMinuteIsKept(t *testing.T, entries int) {
 	synctest.Test(t, func(t *testing.T) { // its clock begins with a minute
-		s, by := newService(openStore(t)), caller(t, "u", "manage_own_api_key")
+		s, by := newService(openStore(t), func(o *apikey.Options) { o.CacheMax = entries }), caller(t, "u", "manage_own_api_key")
 		k, other := create(t, s, by, "n"), create(t, s, by, "n")
 		start := time.Now().UTC()
 		want := apikey.Use{}
@@ -268,6 +274,14 @@ func TestUsesThatWait(t *testing.T) {
 		synctest.Wait()
 		if writes, _ := store.seen(); writes != 1 {
 			t.Errorf("%d writes at once; want 1: so many do not wait for their turn", writes)
+		}
+		for i := range 100 {
+			s.Used(&access.Caller{Type: access.ByAPIKey, Subject: access.Subject{APIKey: &access.APIKey{ID: fmt.Sprint(i)}}}, "192.0.2.1:1", "x")
+			synctest.Wait()
+			time.Sleep(time.Minute / 100)
+		}
+		if writes, _ := store.seen(); writes > 1+6 {
+			t.Errorf("%d writes within a minute to a store that refuses; want one every 10 seconds", writes)
 		}
 		store.set(nil)
 		time.Sleep(10 * time.Second)

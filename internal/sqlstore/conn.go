@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"sync"
 )
 
 // conn is one connection to an engine, for one user at a time. It has one
@@ -21,6 +22,7 @@ type conn interface {
 	// exec runs a statement to its end and returns how many rows it changed.
 	exec(query string, u use, args []any) (result, error)
 	query(ctx context.Context, query string, u use, args []any) (cursor, error)
+	rest() // lets go of what a connection holds on to between two reads
 	close() error
 }
 
@@ -127,21 +129,26 @@ func (r row) Scan(dest ...any) error {
 
 func first(r *rows, err error) row { return row{r, err} }
 
-// pool holds the connections that read.
+// pool holds the connections that read. The one that was used last is the next to be
+// taken: what it has in its page cache is needed again, and those that are not needed
+// have nothing in theirs.
 type pool struct {
-	free chan conn
-	gone chan struct{} // closed by close
-	size int
+	turns chan struct{} // has a value for each connection that is free
+	gone  chan struct{} // closed by close
+	size  int
+
+	mu   sync.Mutex
+	free []conn
 }
 
 func openPool(size int, open func() (conn, error)) (*pool, error) {
-	p := &pool{make(chan conn, size), make(chan struct{}), size}
+	p := &pool{turns: make(chan struct{}, size), gone: make(chan struct{}), size: size}
 	for range size {
 		k, err := open()
 		if err != nil {
 			return nil, errors.Join(err, p.drain(len(p.free)))
 		}
-		p.free <- k
+		p.put(k)
 	}
 	return p, nil
 }
@@ -156,13 +163,13 @@ func (p *pool) take(ctx context.Context) (conn, error) {
 	default:
 	}
 	select {
-	case k := <-p.free:
-		return k, nil
+	case <-p.turns:
+		return p.pop(), nil
 	default:
 	}
 	select {
-	case k := <-p.free:
-		return k, nil
+	case <-p.turns:
+		return p.pop(), nil
 	case <-p.gone:
 		return nil, errPoolClosed
 	case <-ctx.Done():
@@ -170,7 +177,32 @@ func (p *pool) take(ctx context.Context) (conn, error) {
 	}
 }
 
-func (p *pool) put(k conn) { p.free <- k }
+// pop is for who has a turn.
+func (p *pool) pop() conn {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	last := len(p.free) - 1
+	k := p.free[last]
+	p.free = p.free[:last]
+	return k
+}
+
+func (p *pool) put(k conn) {
+	p.mu.Lock()
+	p.free = append(p.free, k)
+	p.mu.Unlock()
+	p.turns <- struct{}{}
+}
+
+// rest has those connections rest that nobody uses just now. After a commit none of
+// them may keep the log of the file from being written back: it would grow.
+func (p *pool) rest() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, k := range p.free {
+		k.rest()
+	}
+}
 
 // close waits for those who read, and closes the connections.
 func (p *pool) close() error {
@@ -181,7 +213,8 @@ func (p *pool) close() error {
 func (p *pool) drain(n int) error {
 	var errs []error
 	for range n {
-		errs = append(errs, (<-p.free).close())
+		<-p.turns
+		errs = append(errs, p.pop().close())
 	}
 	return errors.Join(errs...)
 }

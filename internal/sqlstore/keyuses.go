@@ -34,25 +34,45 @@ func (d *DB) NoteAPIKeyUses(ctx context.Context, uses []apikey.Use) error {
 }
 
 func (tx *Tx) noteUses(ids []string, last map[string]apikey.Use) error {
-	var values []string
-	var args []any
+	args := make([]any, 0, 4*len(ids))
 	for _, id := range ids {
-		u, n := last[id], len(args)
-		values = append(values, fmt.Sprintf("($%d,CAST($%d AS BIGINT),$%d,$%d)", n+1, n+2, n+3, n+4))
+		u := last[id]
 		args = append(args, u.KeyID, u.At.UnixMilli(), u.Address, u.Agent)
 	}
+	var rows *rows
+	var err error
+	if len(ids) == usesStep { // all but the last one of many
+		if tx.usesStep == "" {
+			tx.usesStep = tx.noteText(usesStep)
+		}
+		rows, err = tx.query(tx.usesStep, args...)
+	} else {
+		rows, err = tx.queryOnce(tx.noteText(len(ids)), args...)
+	}
+	if err != nil {
+		return err
+	}
 	var noted []string
-	err := tx.texts(&noted, `
-		WITH used (key_id, used_at, address, agent) AS (VALUES `+strings.Join(values, ",")+`)
-		INSERT INTO api_key_uses (key_id, used_at, address, agent)
-		SELECT id, used_at, address, agent FROM used JOIN api_keys ON id = key_id WHERE TRUE ORDER BY id`+tx.keepRow()+`
-		ON CONFLICT (key_id) DO UPDATE SET used_at = excluded.used_at, address = excluded.address, agent = excluded.agent
-		WHERE excluded.used_at > api_key_uses.used_at
-		RETURNING key_id`, args...)
+	err = scanTexts(rows, &noted)
 	for _, id := range noted {
 		tx.searchableUsed(last[id])
 	}
 	return err
+}
+
+// noteText is the statement that notes n uses and returns the keys of those that were new.
+func (tx *Tx) noteText(n int) string {
+	values := make([]string, n)
+	for i := range values {
+		values[i] = fmt.Sprintf("($%d,CAST($%d AS BIGINT),$%d,$%d)", 4*i+1, 4*i+2, 4*i+3, 4*i+4)
+	}
+	return `
+		WITH used (key_id, used_at, address, agent) AS (VALUES ` + strings.Join(values, ",") + `)
+		INSERT INTO api_key_uses (key_id, used_at, address, agent)
+		SELECT id, used_at, address, agent FROM used JOIN api_keys ON id = key_id WHERE TRUE ORDER BY id` + tx.keepRow() + `
+		ON CONFLICT (key_id) DO UPDATE SET used_at = excluded.used_at, address = excluded.address, agent = excluded.agent
+		WHERE excluded.used_at > api_key_uses.used_at
+		RETURNING key_id`
 }
 
 // APIKeyUses implements apikey.Store.

@@ -109,6 +109,8 @@ func (k *pgConn) connect(ctx context.Context) error {
 	return nil
 }
 
+func (k *pgConn) rest() {}
+
 func (k *pgConn) close() error {
 	if k.pg == nil {
 		return nil

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"zombiezen.com/go/sqlite"
@@ -16,16 +17,20 @@ import (
 type sqliteConn struct {
 	c     *sqlite.Conn
 	stmts map[string]*statement // by the text with our placeholders
+
+	commits *atomic.Uint64 // of all connections to the file
+	open    bool           // a transaction of point reads is under way
+	seen    uint64         // commits that it knows, at least
 }
 
 // openConn opens the file of a store that has its schema.
-func openConn(file string, pragmas ...string) (*sqliteConn, error) {
+func openConn(file string, commits *atomic.Uint64, pragmas ...string) (*sqliteConn, error) {
 	c, err := sqlite.OpenConn(file, sqlite.OpenReadWrite, sqlite.OpenURI)
 	if err != nil {
 		return nil, err
 	}
 	c.SetBusyTimeout(busyTimeout)
-	k := &sqliteConn{c, make(map[string]*statement)}
+	k := &sqliteConn{c: c, stmts: make(map[string]*statement), commits: commits}
 	for _, p := range pragmas {
 		if _, err := k.exec("PRAGMA "+p, once, nil); err != nil {
 			return nil, errors.Join(err, k.close())
@@ -44,12 +49,14 @@ func (k *sqliteConn) begin() error {
 }
 
 func (k *sqliteConn) snapshot(context.Context) error {
+	k.rest()
 	_, err := k.exec("BEGIN", kept, nil)
 	return err
 }
 
 func (k *sqliteConn) commit() error {
 	_, err := k.exec("COMMIT", kept, nil)
+	k.commits.Add(1) // before anybody is told; also of one that may have failed
 	return err
 }
 
@@ -116,9 +123,41 @@ func (k *sqliteConn) exec(query string, u use, args []any) (result, error) {
 	}
 }
 
+// lookOn makes the next point read part of a transaction that sees every commit of
+// which anybody was told. It stays open until there is another one: to take the
+// locks of the file for each read costs a fifth of it.
+func (k *sqliteConn) lookOn() error {
+	commits := k.commits.Load() // before the transaction begins
+	if k.open && k.seen == commits {
+		return nil
+	}
+	k.rest()
+	if _, err := k.exec("BEGIN", kept, nil); err != nil {
+		return err
+	}
+	k.open, k.seen = true, commits
+	return nil
+}
+
+// rest ends the transaction of point reads: as long as it is open, what was written
+// after it began stays in the log of the file.
+func (k *sqliteConn) rest() {
+	if k.open {
+		k.rollback()
+		k.open = false
+	}
+}
+
 // query watches the context of a read that may take long. A short one would
 // spend more time on that than on its work.
 func (k *sqliteConn) query(ctx context.Context, query string, u use, args []any) (cursor, error) {
+	if u == point {
+		if err := k.lookOn(); err != nil {
+			return nil, err
+		}
+	} else {
+		k.rest()
+	}
 	watched := u != point && ctx.Done() != nil
 	if watched {
 		k.c.SetInterrupt(ctx.Done())

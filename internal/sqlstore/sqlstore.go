@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"os"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"github.com/pressly/goose/v3"
@@ -51,12 +52,13 @@ func OpenSQLite(ctx context.Context, path string) (*DB, error) {
 	if err := migrateSQLite(ctx, file); err != nil {
 		return nil, sqliteDialect.explain(path, err)
 	}
-	w, err := openConn(file, "synchronous = FULL", "foreign_keys = 1", "wal_autocheckpoint = 4000", "cache_size = -24000")
+	commits := new(atomic.Uint64)
+	w, err := openConn(file, commits, "synchronous = FULL", "foreign_keys = 1", "wal_autocheckpoint = 4000", "cache_size = -24000")
 	if err != nil {
 		return nil, sqliteDialect.explain(path, err)
 	}
 	readers := max(4, runtime.GOMAXPROCS(0)) // each has a page cache of its own
-	r, err := openPool(readers, func() (conn, error) { return openConn(file, "query_only = 1", "cache_size = -2000") })
+	r, err := openPool(readers, func() (conn, error) { return openConn(file, commits, "query_only = 1", "cache_size = -2000") })
 	if err != nil {
 		return nil, errors.Join(sqliteDialect.explain(path, err), w.close())
 	}
@@ -66,7 +68,7 @@ func OpenSQLite(ctx context.Context, path string) (*DB, error) {
 // newDB returns a store over connections that belong to it from now on.
 func newDB(d dialect, r *pool, w conn) *DB {
 	keys := newKeyTable()
-	return &DB{dialect: d, readers: r, writer: newWriter(w, &d, keys), keys: keys, searches: make(chan struct{}, r.size/2)}
+	return &DB{dialect: d, readers: r, writer: newWriter(w, &d, keys, r), keys: keys, searches: make(chan struct{}, r.size/2)}
 }
 
 // migrateSQLite brings a file up to date. The WAL it is set to stays with the file.

@@ -28,6 +28,7 @@ type writer struct {
 	tx      Tx
 	dialect *dialect
 	fleet   *fleet.Node // nil: nobody else has anything of the store in memory
+	readers *pool
 	acts    chan *act
 	done    chan struct{} // closed when run has returned
 
@@ -57,9 +58,9 @@ const (
 	givenUp
 )
 
-func newWriter(k conn, d *dialect, keys *keyTable) *writer {
+func newWriter(k conn, d *dialect, keys *keyTable, readers *pool) *writer {
 	w := &writer{
-		dialect: d,
+		dialect: d, readers: readers,
 		tx: Tx{
 			conn: k, dialect: d, now: time.Now, keys: keys,
 			sets:       sharedRows{table: "role_sets", carried: " EXCEPT SELECT roles FROM api_keys EXCEPT SELECT limited_by FROM api_keys"},
@@ -186,6 +187,7 @@ func (w *writer) commit(batch []*act) {
 	for _, a := range live {
 		close(a.done)
 	}
+	w.readers.rest()
 }
 
 // A transaction that gave way to another one, or to a failover, is run again, at
@@ -301,6 +303,7 @@ type Tx struct {
 	sets        sharedRows // role sets
 	identities  sharedRows // of tokens
 	tokenIssued bool       // that it is stored is known
+	usesStep    string     // the statement that notes so many uses
 }
 
 // committed has f called once the current act is durable, before it or any

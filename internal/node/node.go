@@ -162,6 +162,7 @@ func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *rooms, 
 // everything was stopped as it should be.
 func Run(ctx context.Context, cfg *config.Config, out io.Writer, log *slog.Logger) (err error) {
 	defer tuneCollector()()
+	defer tuneProcessors()()
 	if cfg.File == "" {
 		log.Info("there is no settings file", "looked_in", absolute(cfg.Dir))
 	} else {

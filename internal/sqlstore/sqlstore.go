@@ -53,12 +53,13 @@ func OpenSQLite(ctx context.Context, path string) (*DB, error) {
 		return nil, sqliteDialect.explain(path, err)
 	}
 	commits := new(atomic.Uint64)
-	w, err := openConn(file, commits, "synchronous = FULL", "foreign_keys = 1", "wal_autocheckpoint = 4000", "cache_size = -24000")
+	w, err := openConn(file, commits, "synchronous = FULL", "foreign_keys = 1", "wal_autocheckpoint = 4000", "cache_size = -4000")
 	if err != nil {
 		return nil, sqliteDialect.explain(path, err)
 	}
-	readers := max(4, runtime.GOMAXPROCS(0)) // each has a page cache of its own
-	r, err := openPool(readers, func() (conn, error) { return openConn(file, commits, "query_only = 1", "cache_size = -2000") })
+	// Each has a page cache of its own. The kernel has the pages as well: larger ones were no faster.
+	readers := max(4, runtime.GOMAXPROCS(0))
+	r, err := openPool(readers, func() (conn, error) { return openConn(file, commits, "query_only = 1", "cache_size = -1000") })
 	if err != nil {
 		return nil, errors.Join(sqliteDialect.explain(path, err), w.close())
 	}

@@ -76,8 +76,8 @@ type Caller struct {
 	// it goes back with the answer. nil: nothing does.
 	TicketReply *[]byte
 	// NotedIn is the last minute, since the epoch, in which the room of the credential
-	// noted that it was used. That of a cached credential serves many requests.
-	NotedIn atomic.Int64
+	// noted that it was used. nil: nothing of that is in memory.
+	NotedIn *atomic.Int32
 
 	shown atomic.Pointer[[]byte]
 }

@@ -73,9 +73,10 @@ type Service struct {
 	o      Options
 	keys   *cache.Cache[*loaded]
 	uses   uses
-	// By digests, so no entry can become wrong.
+	// By digests and the like, so no entry can become wrong.
 	sets   *cache.Cache[*roleSet]
 	rights *cache.Cache[access.Permissions]
+	owners *cache.Cache[*access.Subject] // by all that they are
 
 	invalidated, purged atomic.Uint64 // keys, since the start
 }
@@ -91,8 +92,11 @@ func (s *Service) Stats() Stats {
 	return Stats{s.invalidated.Load(), s.purged.Load(), s.keys.Stats()}
 }
 
-// maxRoleSets bounds the role sets in memory. Most keys share a few.
-const maxRoleSets = 10_000
+// maxRoleSets bounds the role sets in memory, and maxOwners the owners. Most keys share a few.
+const (
+	maxRoleSets = 10_000
+	maxOwners   = 10_000
+)
 
 // New returns the service over a store.
 func New(store Store, users Users, roles Roles, o Options) *Service {
@@ -105,6 +109,7 @@ func New(store Store, users Users, roles Roles, o Options) *Service {
 		keys:   cache.New[*loaded](cache.Options{Max: o.CacheMax, TTL: o.CacheTTL, Now: o.Now, Lease: o.Lease}),
 		sets:   cache.New[*roleSet](cache.Options{Max: maxRoleSets, TTL: documentTTL, Now: o.Now}),
 		rights: cache.New[access.Permissions](cache.Options{Max: maxRoleSets, TTL: documentTTL, Now: o.Now}),
+		owners: cache.New[*access.Subject](cache.Options{Max: maxOwners, TTL: documentTTL, Now: o.Now}),
 	}
 }
 
@@ -177,14 +182,14 @@ func (s *Service) Forget(ids []string) {
 
 // ForgetOwner is [Service.Forget] for the keys of a username in a realm; "" is any.
 func (s *Service) ForgetOwner(username, realm string) {
-	s.keys.KillWhere(func(_ string, k *loaded) bool {
-		return (username == "" || k.caller.Username == username) && (realm == "" || k.caller.Realm.Name == realm)
+	s.keys.KillWhere(func(k *loaded) bool {
+		return (username == "" || k.owner.Username == username) && (realm == "" || k.owner.Realm.Name == realm)
 	})
 }
 
 // ForgetIf is [Service.Forget] for the keys whose ids it is true of.
 func (s *Service) ForgetIf(named func(id string) bool) {
-	s.keys.KillWhere(func(id string, _ *loaded) bool { return named(id) })
+	s.keys.KillWhere(func(k *loaded) bool { return named(k.id) })
 }
 
 // ClearCache forgets what is held in memory of the given keys, or of all if

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unique"
 
 	"latchkey/internal/access"
 )
@@ -48,14 +49,14 @@ func newUses() uses {
 // keys than there is room for, some are forgotten and noted again.
 type recentKeys struct {
 	seed   maphash.Seed
-	minute int64
+	minute int32
 	sets   [][4]uint64 // nil before the first use; 0 is free
 }
 
 const recentSets = 1 << 15 // 1 MiB
 
 // add reports whether an id was not there in this minute.
-func (r *recentKeys) add(id string, minute int64) bool {
+func (r *recentKeys) add(id string, minute int32) bool {
 	if r.sets == nil {
 		r.sets = make([][4]uint64, recentSets)
 	}
@@ -82,8 +83,8 @@ func (s *Service) Used(by *access.Caller, remote, agent string) {
 		return
 	}
 	now := s.o.Now()
-	minute := now.Unix() / 60
-	if by.NotedIn.Load() == minute {
+	minute := int32(now.Unix() / 60)
+	if by.NotedIn != nil && by.NotedIn.Load() == minute {
 		return
 	}
 	key := by.APIKey
@@ -91,10 +92,13 @@ func (s *Service) Used(by *access.Caller, remote, agent string) {
 		key = by.By.APIKey
 	}
 	use := Use{KeyID: key.ID, At: now.Truncate(time.Millisecond), Address: shared(addressOf(remote)), Agent: shared(agentOf(agent))}
-	if s.uses.note(use, minute) {
+	if s.uses.note(use, minute) && by.NotedIn != nil {
 		by.NotedIn.Store(minute)
 	}
 }
+
+// shared is a text that many have in memory.
+func shared(s string) string { return unique.Make(s).Value() }
 
 func addressOf(remote string) string {
 	a, err := netip.ParseAddrPort(remote)
@@ -118,7 +122,7 @@ func agentOf(header string) string {
 
 // note reports whether there was room for the use. A store that takes no writes
 // must not cost all our memory.
-func (u *uses) note(use Use, minute int64) bool {
+func (u *uses) note(use Use, minute int32) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if _, there := u.noted[use.KeyID]; !there && len(u.noted) >= maxUses {

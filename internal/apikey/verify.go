@@ -2,9 +2,10 @@ package apikey
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/json"
+	"sync/atomic"
 	"time"
-	"unique"
 
 	"latchkey/internal/access"
 	"latchkey/internal/fault"
@@ -12,14 +13,27 @@ import (
 )
 
 // loaded is a key that was not invalidated when it was read, ready to verify a
-// secret against. It is kept small: there may be a hundred thousand.
+// secret against. It is kept small: there may be a hundred thousand, and of most
+// one request in a while.
 type loaded struct {
-	caller       access.Caller
-	key          access.APIKey
+	owner        *access.Subject // shared by keys, without permissions
+	permissions  access.Permissions
+	id, name     string
 	expiresAt    int64 // epoch milliseconds, 0 for never
 	secret       secret.Stored
-	old          *oldSecret // nil: a rotation has left none that is good
+	old          *oldSecret   // nil: a rotation has left none that is good
+	notedIn      atomic.Int32 // as of access.Caller
 	crossCluster bool
+}
+
+// caller is who shows the key.
+func (k *loaded) caller() *access.Caller {
+	c := &struct {
+		access.Caller
+		key access.APIKey
+	}{access.Caller{Subject: *k.owner, Type: access.ByAPIKey, NotedIn: &k.notedIn}, access.APIKey{ID: k.id, Name: k.name}}
+	c.APIKey, c.Permissions = &c.key, k.permissions
+	return &c.Caller
 }
 
 // oldSecret is one that a rotation has replaced, and how long it is good.
@@ -46,7 +60,7 @@ func (s *Service) holds(ctx context.Context, k *loaded, text string) (bool, erro
 // does not verify is fault.Unauthenticated; its Detail says which check failed,
 // in the order of spec/api-keys.md 6.2: an invalidated key is reported whatever
 // the secret, an expired one only to its holder. A store that cannot answer is
-// fault.Unavailable. The caller is shared and must not be changed.
+// fault.Unavailable. What the caller points to is shared and must not be changed.
 func (s *Service) Verify(ctx context.Context, id, text string) (*access.Caller, error) {
 	if secret.DamagedKey(id, text) {
 		return nil, wrongCredentials("invalid credentials for API key [%s]", id)
@@ -71,16 +85,17 @@ func (s *Service) Again(id, text string) func(context.Context) (*access.Caller, 
 	if match, _ := e.Value.secret.Recall(text); !match {
 		return nil
 	}
+	k := e.Value
+	c := k.caller()
 	return func(context.Context) (*access.Caller, error) {
-		k := e.Value
 		if k.expired(s.o.Now) {
 			return nil, nil
 		}
-		alive, err := s.keys.TrustAgain(k.key.ID, e)
+		alive, err := s.keys.TrustAgain(k.id, e)
 		if err != nil || !alive {
 			return nil, err
 		}
-		return &k.caller, nil
+		return c, nil
 	}
 }
 
@@ -120,7 +135,7 @@ func (s *Service) holder(ctx context.Context, id string, check func(*loaded) err
 		case refused != nil:
 			return nil, refused
 		default:
-			return &k.caller, nil
+			return k.caller(), nil
 		}
 	}
 	return nil, fault.New(fault.Unavailable, "the API key [%s] keeps changing; repeat the request", id)
@@ -144,19 +159,11 @@ func (s *Service) load(ctx context.Context, id string) (*loaded, error) {
 		if err != nil {
 			return nil, err
 		}
-		l := &loaded{
-			crossCluster: k.Type == CrossCluster, key: access.APIKey{ID: id, Name: k.Name},
-			caller: access.Caller{
-				Type: access.ByAPIKey,
-				Subject: access.Subject{
-					// Owners have many keys: what they share is held once.
-					Username: shared(k.Owner.Username), FullName: k.Owner.FullName, Email: k.Owner.Email, Metadata: sharedObject(k.Owner.Metadata),
-					Realm:       access.Realm{Name: shared(k.Owner.Realm), Type: shared(k.Owner.RealmType)},
-					Permissions: permissions,
-				},
-			},
+		owner, err := s.owner(ctx, k.Owner)
+		if err != nil {
+			return nil, err
 		}
-		l.caller.APIKey = &l.key
+		l := &loaded{owner: owner, permissions: permissions, id: id, name: k.Name, crossCluster: k.Type == CrossCluster}
 		if !k.ExpiresAt.IsZero() {
 			l.expiresAt = k.ExpiresAt.UnixMilli()
 		}
@@ -169,17 +176,43 @@ func (s *Service) load(ctx context.Context, id string) (*loaded, error) {
 	}
 }
 
-func shared(s string) string { return unique.Make(s).Value() }
-
-// sharedObject spares the most frequent metadata their copies.
-func sharedObject(b json.RawMessage) json.RawMessage {
-	if string(b) == "{}" {
-		return emptyObject
+// owner returns what all keys of an owner share in memory.
+func (s *Service) owner(ctx context.Context, o Owner) (*access.Subject, error) {
+	key := o.text()
+	e := s.owners.Get(key)
+	if e == nil {
+		var err error
+		e, err = s.owners.Fill(ctx, key, func(context.Context, string) (*access.Subject, error) {
+			return &access.Subject{
+				Username: o.Username, FullName: o.FullName, Email: o.Email, Metadata: o.Metadata,
+				Realm: access.Realm{Name: o.Realm, Type: o.RealmType},
+			}, nil
+		})
+		if err != nil {
+			return nil, err
+		}
 	}
-	return b
+	return e.Value, nil
 }
 
 var emptyObject = json.RawMessage("{}")
+
+// text is a text that no other owner has.
+func (o *Owner) text() string {
+	b := make([]byte, 0, 128)
+	add := func(s string) { b = append(binary.AppendUvarint(b, uint64(len(s)+1)), s...) }
+	for _, s := range []string{o.Username, o.Realm, o.RealmType, string(o.Metadata)} {
+		add(s)
+	}
+	for _, s := range []*string{o.FullName, o.Email} {
+		if s == nil {
+			b = append(b, 0)
+		} else {
+			add(*s)
+		}
+	}
+	return string(b)
+}
 
 // permissions are what was assigned, limited by what the owner held; with
 // nothing assigned, what the owner held (spec/api-keys.md 6.5). Keys of the same

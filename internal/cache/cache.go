@@ -21,7 +21,6 @@ import (
 // Entry is a value and whether it may still be trusted.
 type Entry[V any] struct {
 	Value V
-	key   string
 	dead  atomic.Bool
 	seen  atomic.Uint32 // the last rule that it was held against, or that came before its load
 }
@@ -236,7 +235,7 @@ func (c *Cache[V]) begin(key string) flight[V] {
 
 // keep returns the entry of what was loaded, which is dead if the key was killed meanwhile.
 func (f *flight[V]) keep(v V) *Entry[V] {
-	e := &Entry[V]{Value: v, key: f.key}
+	e := &Entry[V]{Value: v}
 	e.seen.Store(f.seen)
 	f.s.mu.Lock()
 	defer f.s.mu.Unlock()

@@ -238,11 +238,11 @@ func TestJudge(t *testing.T) {
 		{"nothing", func(*Cache[string]) {}, true, true, nil},
 		{"a kill", func(c *Cache[string]) { c.Kill("k") }, false, false, nil},
 		{"a kill of another key", func(c *Cache[string]) { c.Kill("other") }, true, true, nil},
-		{"a kill by a rule", func(c *Cache[string]) { c.KillWhere(func(key, v string) bool { return key == "k" && v == "v" }) }, false, false, nil},
+		{"a kill by a rule", func(c *Cache[string]) { c.KillWhere(func(v string) bool { return v == "v" }) }, false, false, nil},
 		{"a flush", func(c *Cache[string]) { c.Flush() }, false, false, nil},
 		{"many others", pushOut, false, true, nil},
 		{"many others and a kill", func(c *Cache[string]) { pushOut(c); c.Kill("k") }, false, false, nil},
-		{"many others and a rule", func(c *Cache[string]) { pushOut(c); c.KillWhere(func(_, v string) bool { return v == "v" }) }, false, false, nil},
+		{"many others and a rule", func(c *Cache[string]) { pushOut(c); c.KillWhere(func(v string) bool { return v == "v" }) }, false, false, nil},
 		{"the end of the lease", func(*Cache[string]) { lease = lapsed }, false, false, lapsed},
 	}
 	for _, tt := range tests {

@@ -15,7 +15,7 @@ import (
 // is held against the rule when it is next used, and stays in memory until then or
 // until it is pushed out. rule is called by many goroutines, for a long time; it
 // must not wait.
-func (c *Cache[V]) KillWhere(rule func(key string, v V) bool) { c.rules.add(rule) }
+func (c *Cache[V]) KillWhere(rule func(v V) bool) { c.rules.add(rule) }
 
 // rules are what masses were killed by. They are numbered without gaps.
 type rules[V any] struct {
@@ -27,7 +27,7 @@ type rules[V any] struct {
 // one that is forgotten is dead. It does not change.
 type recent[V any] struct {
 	last  uint32 // the number of the newest
-	rules []func(key string, v V) bool
+	rules []func(v V) bool
 }
 
 // everyRule is what an entry has been held against for which there are none.
@@ -36,7 +36,7 @@ const everyRule = math.MaxUint32
 // maxRules bounds the rules that are remembered.
 const maxRules = 128
 
-func (r *rules[V]) add(rule func(key string, v V) bool) {
+func (r *rules[V]) add(rule func(v V) bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	was := r.recent.Load()
@@ -60,7 +60,7 @@ func (r *rules[V]) end(e *Entry[V]) bool {
 		return false
 	}
 	unseen := int(now.last - seen)
-	if unseen > len(now.rules) || slices.ContainsFunc(now.rules[len(now.rules)-unseen:], func(rule func(string, V) bool) bool { return rule(e.key, e.Value) }) {
+	if unseen > len(now.rules) || slices.ContainsFunc(now.rules[len(now.rules)-unseen:], func(rule func(V) bool) bool { return rule(e.Value) }) {
 		e.dead.Store(true)
 		return true
 	}

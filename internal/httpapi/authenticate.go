@@ -1,9 +1,9 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"latchkey"
@@ -28,7 +28,81 @@ func (s *Server) authenticate(c *call) (act, error) {
 	}, nil
 }
 
-func showIdentity(by *access.Caller) ([]byte, error) { return json.Marshal(identity(by), jsonOptions) }
+// showIdentity is [identity] in JSON, in less than half the time that it takes by its
+// type: of all answers this one is given most, and for many keys over one connection it
+// is made each time.
+func showIdentity(by *access.Caller) ([]byte, error) {
+	id := identity(by)
+	w := writer{make([]byte, 0, 384), nil}
+	w.text(`{"username":`, id.Username)
+	for i, role := range id.Roles {
+		w.text([]string{`,"roles":[`, ","}[min(i, 1)], role)
+	}
+	if len(id.Roles) == 0 {
+		w.raw(`,"roles":[`)
+	}
+	w.optional(`],"full_name":`, id.FullName)
+	w.optional(`,"email":`, id.Email)
+	w.raw(`,"metadata":`)
+	w.object(id.Metadata)
+	w.raw(`,"enabled":true`)
+	w.text(`,"authentication_realm":{"name":`, id.AuthenticationRealm.Name)
+	w.text(`,"type":`, id.AuthenticationRealm.Type)
+	w.text(`},"lookup_realm":{"name":`, id.LookupRealm.Name)
+	w.text(`,"type":`, id.LookupRealm.Type)
+	w.text(`},"authentication_type":`, id.AuthenticationType)
+	if key := id.APIKey; key != nil {
+		w.text(`,"api_key":{"id":`, key.ID)
+		if key.Name != "" {
+			w.text(`,"name":`, key.Name)
+		}
+		w.text(`,"managed_by":`, key.ManagedBy)
+		w.raw("}")
+	}
+	if token := id.Token; token != nil {
+		w.text(`,"token":{"name":`, token.Name)
+		w.text(`,"type":`, token.Type)
+		w.text(`,"managed_by":`, token.ManagedBy)
+		w.raw("}")
+	}
+	w.raw("}")
+	return w.b, w.err
+}
+
+// writer appends JSON.
+type writer struct {
+	b   []byte
+	err error // the first one
+}
+
+func (w *writer) raw(s string) { w.b = append(w.b, s...) }
+
+// text appends what comes before a text, and the text.
+func (w *writer) text(before, s string) {
+	w.raw(before)
+	w.b, _ = jsontext.AppendQuote(w.b, s) // its error tells of bytes that are no UTF-8, which it has replaced
+}
+
+func (w *writer) optional(before string, s *string) {
+	if s == nil {
+		w.raw(before + "null")
+		return
+	}
+	w.text(before, *s)
+}
+
+func (w *writer) object(o []byte) {
+	if string(o) == "{}" {
+		w.raw("{}")
+		return
+	}
+	b, err := jsontext.AppendFormat(w.b, o, jsontext.AllowInvalidUTF8(true))
+	if err != nil {
+		w.err = cmp.Or(w.err, err)
+		return
+	}
+	w.b = b
+}
 
 var emptyObject = []byte("{}")
 

@@ -170,14 +170,14 @@ func (s *Service) Forget(hashes []string) {
 // ForgetOwner is [Service.Forget] for the tokens that act as a username of a realm;
 // "" is any.
 func (s *Service) ForgetOwner(username, realm string) {
-	s.tokens.KillWhere(func(_ string, t *loaded) bool {
+	s.tokens.KillWhere(func(t *loaded) bool {
 		return (username == "" || t.username == username) && (realm == "" || t.realm == realm)
 	})
 }
 
 // ForgetIf is [Service.Forget] for the tokens whose access hashes it is true of.
 func (s *Service) ForgetIf(named func(hash string) bool) {
-	s.tokens.KillWhere(func(hash string, _ *loaded) bool { return named(hash) })
+	s.tokens.KillWhere(func(t *loaded) bool { return named(t.key) })
 }
 
 // uncertain clears the cache if a failed write may have happened all the same,

@@ -2,7 +2,6 @@ package token
 
 import (
 	"context"
-	"time"
 	"unique"
 
 	"latchkey/internal/access"
@@ -12,7 +11,8 @@ import (
 
 // loaded is a token whose access half was not invalidated when it was read.
 type loaded struct {
-	expiresAt       time.Time
+	key             string // in the cache
+	expiresAt       int64  // nanoseconds since the epoch
 	holder          *holder
 	username, realm string // as of [Record]
 }
@@ -31,8 +31,8 @@ func (s *Service) Verify(ctx context.Context, text string) (*access.Caller, erro
 	for range 3 {
 		var c *access.Caller
 		var refused error
-		_, alive, err := s.tokens.Judge(ctx, key, func(ctx context.Context, _ string) (*loaded, error) { return s.load(ctx, hash) }, func(t *loaded) {
-			if s.o.Now().After(t.expiresAt) {
+		_, alive, err := s.tokens.Judge(ctx, key, func(ctx context.Context, key string) (*loaded, error) { return s.load(ctx, key, hash) }, func(t *loaded) {
+			if s.o.Now().UnixNano() > t.expiresAt {
 				refused = over()
 				return
 			}
@@ -67,7 +67,7 @@ func (s *Service) Again(text string) func(context.Context) (*access.Caller, erro
 		return nil
 	}
 	return func(context.Context) (*access.Caller, error) {
-		if s.o.Now().After(e.Value.expiresAt) {
+		if s.o.Now().UnixNano() > e.Value.expiresAt {
 			return nil, nil
 		}
 		if same, err := stands(); err != nil || !same {
@@ -81,7 +81,7 @@ func (s *Service) Again(text string) func(context.Context) (*access.Caller, erro
 	}
 }
 
-func (s *Service) load(ctx context.Context, hash Hash) (*loaded, error) {
+func (s *Service) load(ctx context.Context, key string, hash Hash) (*loaded, error) {
 	r, err := s.store.Token(ctx, hash)
 	switch {
 	case isNotFound(err):
@@ -96,7 +96,7 @@ func (s *Service) load(ctx context.Context, hash Hash) (*loaded, error) {
 		return nil, err
 	}
 	// Owners have many tokens: their names are held once.
-	return &loaded{r.ExpiresAt, h, unique.Make(r.Username).Value(), unique.Make(r.Realm).Value()}, nil
+	return &loaded{key, r.ExpiresAt.UnixNano(), h, unique.Make(r.Username).Value(), unique.Make(r.Realm).Value()}, nil
 }
 
 // acting returns the caller that an identity stands for at this moment: its

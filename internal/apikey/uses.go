@@ -125,13 +125,16 @@ func agentOf(header string) string {
 func (u *uses) note(use Use, minute int32) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if _, there := u.noted[use.KeyID]; !there && len(u.noted) >= maxUses {
+	was, there := u.noted[use.KeyID]
+	if !there && len(u.noted) >= maxUses {
 		return false
 	}
 	if !u.recent.add(use.KeyID, minute) {
 		return true
 	}
-	u.noted[use.KeyID] = use
+	if !was.At.After(use.At) { // who waits for the lock may come with a use from before
+		u.noted[use.KeyID] = use
+	}
 	if len(u.noted) >= manyUses {
 		select {
 		case u.many <- struct{}{}:

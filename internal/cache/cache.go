@@ -193,12 +193,13 @@ func (c *Cache[V]) Judge(ctx context.Context, key string, load func(ctx context.
 	if v, err = load(ctx, f.key); err != nil {
 		return v, false, err
 	}
-	e := f.keep(v)
-	check(e.Value)
+	e := &Entry[V]{Value: v}
+	f.keep(e) // what an older load has kept is not for us: a kill that ours began after may be on its way to it
+	check(v)
 	if err := c.leased(); err != nil {
-		return e.Value, false, err
+		return v, false, err
 	}
-	return e.Value, !f.touched() && !c.rules.end(e), nil
+	return v, !f.touched() && !c.rules.end(e), nil
 }
 
 // Fill loads the value of key and keeps it. If the key was killed since the
@@ -211,7 +212,7 @@ func (c *Cache[V]) Fill(ctx context.Context, key string, load func(ctx context.C
 	if err != nil {
 		return nil, err
 	}
-	return f.keep(v), nil
+	return f.keep(&Entry[V]{Value: v}), nil
 }
 
 // flight is a load that kills have to reach.
@@ -233,9 +234,9 @@ func (c *Cache[V]) begin(key string) flight[V] {
 	return flight[V]{c, s, key, c.applied.Load(), c.rules.recent.Load().last}
 }
 
-// keep returns the entry of what was loaded, which is dead if the key was killed meanwhile.
-func (f *flight[V]) keep(v V) *Entry[V] {
-	e := &Entry[V]{Value: v}
+// keep puts the entry of what was loaded into the cache, or declares it dead if the
+// key was killed meanwhile. It returns that entry, or the one of another load that was first.
+func (f *flight[V]) keep(e *Entry[V]) *Entry[V] {
 	e.seen.Store(f.seen)
 	f.s.mu.Lock()
 	defer f.s.mu.Unlock()

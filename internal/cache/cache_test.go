@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -284,6 +285,39 @@ func TestJudge(t *testing.T) {
 		if n := c.shards[i].loading; n != 0 {
 			t.Errorf("%d loads are said to be under way", n)
 		}
+	}
+}
+
+// A load that begins while a kill is on its way does not see it as one that comes
+// later. What another load, from before, keeps meanwhile is dead once the kill arrives.
+func TestJudgeDoesNotTrustAnOlderLoad(t *testing.T) {
+	c := newCache()
+	lock := func(key string) *shard { return &c.shards[maphash.String(c.seed, key)%uint64(len(c.shards))] }
+	var first, last string // keys of other shards
+	for i := 0; last == ""; i++ {
+		switch key := fmt.Sprint("other", i); {
+		case lock(key) == lock("k"):
+		case first == "":
+			first = key
+		case lock(key) != lock(first):
+			last = key
+		}
+	}
+	older := c.begin("k") // has read "old"
+	lock(first).mu.Lock()
+	killed := make(chan struct{})
+	go func() { c.Kill(first, "k"); close(killed) }() // waits at the first one
+	for c.next.Load() != 1 {
+		time.Sleep(time.Millisecond)
+	}
+	c.Kill(last)
+	v, alive, err := c.Judge(t.Context(), "k", func(context.Context, string) (string, error) {
+		older.keep(&Entry[string]{Value: "old"})
+		older.end()
+		return "new", nil
+	}, func(string) { lock(first).mu.Unlock(); <-killed })
+	if v != "new" || err != nil {
+		t.Errorf("Judge = %q alive %t, %v; want what it has loaded itself", v, alive, err)
 	}
 }
 

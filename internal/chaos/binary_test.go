@@ -132,10 +132,10 @@ var patches = []struct{ file, old, new string }{
 `},
 	{"internal/cache/cache.go", `return !c.Dead(e), nil`, `return chaos("` + noDead + `") || !c.Dead(e) || chaos("` + deadFirst + `") && !was, nil`},
 	{"internal/cache/cache.go", `	if err := c.leased(); err != nil {
-		return e.Value, false, err
+		return v, false, err
 `, `	was := f.touched() || c.rules.end(e)
 	if err := c.leased(); err != nil {
-		return e.Value, false, err
+		return v, false, err
 `},
 	{"internal/cache/cache.go", `!f.touched() && !c.rules.end(e), nil`, `chaos("` + noDead + `") || !f.touched() && !c.rules.end(e) || chaos("` + deadFirst + `") && !was, nil`},
 	{"internal/cache/cache.go", `f.s.tombs[f.key] > f.start || f.s.floor > f.start`, `!chaos("` + noTombs + `") && (f.s.tombs[f.key] > f.start || f.s.floor > f.start)`},

@@ -22,7 +22,8 @@ type conn interface {
 	// exec runs a statement to its end and returns how many rows it changed.
 	exec(query string, u use, args []any) (result, error)
 	query(ctx context.Context, query string, u use, args []any) (cursor, error)
-	rest() // lets go of what a connection holds on to between two reads
+	rest()   // lets go of what a connection holds on to between two reads
+	settle() // rests if there was a commit since
 	close() error
 }
 
@@ -189,13 +190,13 @@ func (p *pool) pop() conn {
 
 func (p *pool) put(k conn) {
 	p.mu.Lock()
+	k.settle() // under the lock: a commit that has asked all who are free to rest is seen here
 	p.free = append(p.free, k)
 	p.mu.Unlock()
 	p.turns <- struct{}{}
 }
 
-// rest has those connections rest that nobody uses just now. After a commit none of
-// them may keep the log of the file from being written back: it would grow.
+// rest has those connections rest that nobody uses just now.
 func (p *pool) rest() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

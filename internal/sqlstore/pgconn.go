@@ -111,6 +111,8 @@ func (k *pgConn) connect(ctx context.Context) error {
 
 func (k *pgConn) rest() {}
 
+func (k *pgConn) settle() {}
+
 func (k *pgConn) close() error {
 	if k.pg == nil {
 		return nil

@@ -18,13 +18,20 @@ type sqliteConn struct {
 	c     *sqlite.Conn
 	stmts map[string]*statement // by the text with our placeholders
 
-	commits *atomic.Uint64 // of all connections to the file
-	open    bool           // a transaction of point reads is under way
-	seen    uint64         // commits that it knows, at least
+	commits *commits
+	open    bool   // a transaction of point reads is under way
+	seen    uint64 // the commits when it began
+}
+
+// commits are those of all connections to a file. While one is under way, and from
+// then on, nobody may read what was before: the count is odd while one is.
+type commits struct {
+	count atomic.Uint64
+	rest  func() // has the connections that nobody uses let go of what they see
 }
 
 // openConn opens the file of a store that has its schema.
-func openConn(file string, commits *atomic.Uint64, pragmas ...string) (*sqliteConn, error) {
+func openConn(file string, commits *commits, pragmas ...string) (*sqliteConn, error) {
 	c, err := sqlite.OpenConn(file, sqlite.OpenReadWrite, sqlite.OpenURI)
 	if err != nil {
 		return nil, err
@@ -54,9 +61,13 @@ func (k *sqliteConn) snapshot(context.Context) error {
 	return err
 }
 
+// commit has the readers let go of what they see first: what one of them sees could not
+// be written back from the log of the file, which would grow.
 func (k *sqliteConn) commit() error {
+	k.commits.count.Add(1)
+	defer k.commits.count.Add(1) // before anybody is told; also of one that may have failed
+	k.commits.rest()
 	_, err := k.exec("COMMIT", kept, nil)
-	k.commits.Add(1) // before anybody is told; also of one that may have failed
 	return err
 }
 
@@ -123,24 +134,32 @@ func (k *sqliteConn) exec(query string, u use, args []any) (result, error) {
 	}
 }
 
-// lookOn makes the next point read part of a transaction that sees every commit of
-// which anybody was told. It stays open until there is another one: to take the
-// locks of the file for each read costs a fifth of it.
+// lookOn makes the next point read part of a transaction that stays open until there
+// is a commit: to take the locks of the file for each read costs a fifth of it. What
+// is read while one is under way is read by itself, so that nobody sees what was
+// before when another reader has seen what came after.
 func (k *sqliteConn) lookOn() error {
-	commits := k.commits.Load() // before the transaction begins
-	if k.open && k.seen == commits {
+	k.settle()
+	if k.open {
 		return nil
 	}
-	k.rest()
+	now := k.commits.count.Load() // before the transaction begins
+	if now%2 == 1 {
+		return nil
+	}
 	if _, err := k.exec("BEGIN", kept, nil); err != nil {
 		return err
 	}
-	k.open, k.seen = true, commits
+	k.open, k.seen = true, now
 	return nil
 }
 
-// rest ends the transaction of point reads: as long as it is open, what was written
-// after it began stays in the log of the file.
+func (k *sqliteConn) settle() {
+	if k.open && k.seen != k.commits.count.Load() {
+		k.rest()
+	}
+}
+
 func (k *sqliteConn) rest() {
 	if k.open {
 		k.rollback()

@@ -1,10 +1,14 @@
 package sqlstore
 
 import (
+	"context"
 	"crypto/sha256"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -55,35 +59,109 @@ func TestReadersSeeEveryCommit(t *testing.T) {
 	}
 }
 
-// Readers that nobody uses do not hold up what keeps the log of the file small.
+// Readers do not hold up what keeps the log of the file small, neither those that
+// nobody uses nor those that are busy between the commits and meanwhile.
 func TestTheLogStaysSmallBesideReaders(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "latchkey.db")
-	db, err := OpenSQLite(t.Context(), path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	everyReader(t, db, func(k conn) {
-		var n int
-		if err := first(read(t.Context(), k, `SELECT count(*) FROM meta`, point, nil, func() {})).Scan(&n); err != nil {
-			t.Fatal(err)
-		}
-	})
 	const mega = 1 << 20
-	for i := range 64 {
-		body := make([]byte, mega)
-		copy(body, fmt.Sprint(i))
-		set := apikey.RoleSet{Digest: sha256.Sum256(body), Body: body}
-		k := apikey.Key{ID: fmt.Sprint("k", i), Type: apikey.REST, Metadata: []byte(`{}`), Owner: apikey.Owner{Metadata: []byte(`{}`)}, Roles: set.Digest}
-		if err := db.InsertAPIKey(t.Context(), k, set); err != nil {
-			t.Fatal(err)
+	for name, between := range map[string]func(db *DB, readers *sync.WaitGroup, stop <-chan struct{}) (perWrite func()){
+		"at first": func(*DB, *sync.WaitGroup, <-chan struct{}) func() { return func() {} },
+		"between writes": func(db *DB, _ *sync.WaitGroup, _ <-chan struct{}) func() {
+			return func() { _, _ = db.Meta(t.Context(), "unknown") }
+		},
+		"all the time": func(db *DB, readers *sync.WaitGroup, stop <-chan struct{}) func() {
+			for range 3 {
+				readers.Go(func() {
+					for {
+						select {
+						case <-stop:
+							return
+						default:
+							_, _ = db.Meta(context.Background(), "unknown")
+						}
+					}
+				})
+			}
+			return func() {}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "latchkey.db")
+			db, err := OpenSQLite(t.Context(), path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer db.Close()
+			everyReader(t, db, func(k conn) {
+				var n int
+				if err := first(read(t.Context(), k, `SELECT count(*) FROM meta`, point, nil, func() {})).Scan(&n); err != nil {
+					t.Fatal(err)
+				}
+			})
+			stop := make(chan struct{})
+			var readers sync.WaitGroup
+			perWrite := between(db, &readers, stop)
+			for i := range 80 {
+				body := make([]byte, mega)
+				copy(body, fmt.Sprint(i))
+				set := apikey.RoleSet{Digest: sha256.Sum256(body), Body: body}
+				k := apikey.Key{ID: fmt.Sprint("k", i), Type: apikey.REST, Metadata: []byte(`{}`), Owner: apikey.Owner{Metadata: []byte(`{}`)}, Roles: set.Digest}
+				if err := db.InsertAPIKey(t.Context(), k, set); err != nil {
+					t.Fatal(err)
+				}
+				perWrite()
+			}
+			close(stop)
+			readers.Wait()
+			log, err := os.Stat(path + "-wal")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if log.Size() > 48*mega {
+				t.Errorf("the log has %d MiB after 80 MiB were written; want about 16", log.Size()/mega)
+			}
+		})
+	}
+}
+
+// What one reader has seen no other one misses later, also not while a commit is
+// under way, when it can be seen and nobody was told of it yet.
+func TestReadersDoNotGoBack(t *testing.T) {
+	db := openTest(t)
+	set := func(i int) {
+		if err := db.write(context.Background(), func(tx *Tx) error {
+			_, err := tx.exec(`INSERT INTO meta (name, value) VALUES ('n', $1) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, fmt.Sprint(i))
+			return err
+		}); err != nil {
+			t.Error(err)
 		}
 	}
-	log, err := os.Stat(path + "-wal")
-	if err != nil {
-		t.Fatal(err)
+	set(0)
+	var highest atomic.Int64
+	stop := make(chan struct{})
+	var readers sync.WaitGroup
+	for range 6 {
+		readers.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				least := highest.Load()
+				text, err := db.Meta(context.Background(), "n")
+				got, _ := strconv.ParseInt(text, 10, 64)
+				if err != nil || got < least {
+					t.Errorf("a read saw %d (%v), and another one had seen %d before it", got, err, least)
+					return
+				}
+				for was := least; got > was && !highest.CompareAndSwap(was, got); was = highest.Load() {
+				}
+			}
+		})
 	}
-	if log.Size() > 32*mega {
-		t.Errorf("the log has %d MiB after 64 MiB were written; want about 16", log.Size()/mega)
+	for i := range 300 {
+		set(i + 1)
 	}
+	close(stop)
+	readers.Wait()
 }

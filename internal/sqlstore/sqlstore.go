@@ -15,7 +15,6 @@ import (
 	"net/url"
 	"os"
 	"runtime"
-	"sync/atomic"
 	"time"
 
 	"github.com/pressly/goose/v3"
@@ -52,7 +51,7 @@ func OpenSQLite(ctx context.Context, path string) (*DB, error) {
 	if err := migrateSQLite(ctx, file); err != nil {
 		return nil, sqliteDialect.explain(path, err)
 	}
-	commits := new(atomic.Uint64)
+	commits := &commits{rest: func() {}}
 	w, err := openConn(file, commits, "synchronous = FULL", "foreign_keys = 1", "wal_autocheckpoint = 4000", "cache_size = -4000")
 	if err != nil {
 		return nil, sqliteDialect.explain(path, err)
@@ -63,6 +62,7 @@ func OpenSQLite(ctx context.Context, path string) (*DB, error) {
 	if err != nil {
 		return nil, errors.Join(sqliteDialect.explain(path, err), w.close())
 	}
+	commits.rest = r.rest
 	return newDB(sqliteDialect, r, w), nil
 }
 

@@ -36,6 +36,10 @@ type writer struct {
 	closed bool
 }
 
+// readersRest is how often readers let go of what they see where nobody writes: a
+// tool from outside may wait to write back the log of the file.
+const readersRest = 10 * time.Second
+
 // maxBatch bounds how many acts share a transaction.
 const maxBatch = 512
 
@@ -124,7 +128,20 @@ func (w *writer) submit(ctx context.Context, a *act) error {
 
 func (w *writer) run() {
 	defer close(w.done)
-	for first := range w.acts {
+	idle := time.NewTicker(readersRest)
+	defer idle.Stop()
+	for {
+		var first *act
+		select {
+		case a, ok := <-w.acts:
+			if !ok {
+				return
+			}
+			first = a
+		case <-idle.C:
+			w.readers.rest()
+			continue
+		}
 		runtime.Gosched() // who is about to hand over an act does so now, and shares the commit
 		batch := []*act{first}
 	gather:
@@ -187,7 +204,6 @@ func (w *writer) commit(batch []*act) {
 	for _, a := range live {
 		close(a.done)
 	}
-	w.readers.rest()
 }
 
 // A transaction that gave way to another one, or to a failover, is run again, at

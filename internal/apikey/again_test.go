@@ -94,3 +94,39 @@ func TestAgainOfWhatIsNotKept(t *testing.T) {
 		t.Errorf("the old secret: %v, or it may be asked again", err)
 	}
 }
+
+// What another node has ended by its owner or by a filter is looked up anew, and the
+// rest stays in memory. The memory is warm, and the store knows of the end: only what
+// was forgotten is refused.
+func TestMassesOfOtherNodes(t *testing.T) {
+	by := caller(t, "u", "manage_own_api_key")
+	for name, tt := range map[string]struct {
+		act     func(s *apikey.Service, id string)
+		refused bool
+	}{
+		"nothing":              {func(*apikey.Service, string) {}, false},
+		"the id":               {func(s *apikey.Service, id string) { s.ForgetIf(func(name string) bool { return name == id }) }, true},
+		"another id":           {func(s *apikey.Service, id string) { s.ForgetIf(func(name string) bool { return name == "x"+id }) }, false},
+		"the owner":            {func(s *apikey.Service, _ string) { s.ForgetOwner("u", by.Realm.Name) }, true},
+		"the realm":            {func(s *apikey.Service, _ string) { s.ForgetOwner("", by.Realm.Name) }, true},
+		"another user":         {func(s *apikey.Service, _ string) { s.ForgetOwner("other", by.Realm.Name) }, false},
+		"a user of that name":  {func(s *apikey.Service, _ string) { s.ForgetOwner("u", "") }, true},
+		"one of another realm": {func(s *apikey.Service, _ string) { s.ForgetOwner("u", "other") }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			store := openStore(t)
+			s, other := newService(store), newService(store)
+			k := create(t, s, by, "n")
+			if _, err := s.Verify(t.Context(), k.ID, k.Secret); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := other.Invalidate(t.Context(), by, apikey.InvalidateRequest{IDs: []string{k.ID}, Owner: true}); err != nil {
+				t.Fatal(err)
+			}
+			tt.act(s, k.ID)
+			if _, err := s.Verify(t.Context(), k.ID, k.Secret); (err != nil) != tt.refused {
+				t.Errorf("%v; want it refused: %t", err, tt.refused)
+			}
+		})
+	}
+}

@@ -236,6 +236,19 @@ func BenchmarkUsedAgain(b *testing.B) {
 	}
 }
 
+// Of two uses that wait to be written the later one is kept, whichever comes last.
+func TestALateUseTakesNoPlace(t *testing.T) {
+	now := time.UnixMilli(60 * 1000 * 1000).UTC()
+	s, by := newService(openStore(t), func(o *apikey.Options) { o.Now, o.CacheMax = func() time.Time { return now }, 0 }), caller(t, "u", "manage_own_api_key")
+	k := create(t, s, by, "n")
+	use(t, s, k, "192.0.2.1:1", "later")
+	now = now.Add(-time.Millisecond)
+	use(t, s, k, "192.0.2.1:1", "earlier")
+	if got := lastUse(t, s, by, k.ID); got.Agent != "later" {
+		t.Errorf("the last use is %+v; want the later one", got)
+	}
+}
+
 // A use that comes while the one before is written is written the next time.
 func TestAUseDuringTheWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"cmp"
 	"context"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -33,7 +32,7 @@ func (s *Server) authenticate(c *call) (act, error) {
 // is made each time.
 func showIdentity(by *access.Caller) ([]byte, error) {
 	id := identity(by)
-	w := writer{make([]byte, 0, 384), nil}
+	w := writer{make([]byte, 0, 384)}
 	w.text(`{"username":`, id.Username)
 	for i, role := range id.Roles {
 		w.text([]string{`,"roles":[`, ","}[min(i, 1)], role)
@@ -44,7 +43,9 @@ func showIdentity(by *access.Caller) ([]byte, error) {
 	w.optional(`],"full_name":`, id.FullName)
 	w.optional(`,"email":`, id.Email)
 	w.raw(`,"metadata":`)
-	w.object(id.Metadata)
+	if err := w.object(id.Metadata); err != nil {
+		return nil, err
+	}
 	w.raw(`,"enabled":true`)
 	w.text(`,"authentication_realm":{"name":`, id.AuthenticationRealm.Name)
 	w.text(`,"type":`, id.AuthenticationRealm.Type)
@@ -66,14 +67,11 @@ func showIdentity(by *access.Caller) ([]byte, error) {
 		w.raw("}")
 	}
 	w.raw("}")
-	return w.b, w.err
+	return w.b, nil
 }
 
 // writer appends JSON.
-type writer struct {
-	b   []byte
-	err error // the first one
-}
+type writer struct{ b []byte }
 
 func (w *writer) raw(s string) { w.b = append(w.b, s...) }
 
@@ -91,17 +89,13 @@ func (w *writer) optional(before string, s *string) {
 	w.text(before, *s)
 }
 
-func (w *writer) object(o []byte) {
+func (w *writer) object(o []byte) (err error) {
 	if string(o) == "{}" {
 		w.raw("{}")
-		return
+		return nil
 	}
-	b, err := jsontext.AppendFormat(w.b, o, jsontext.AllowInvalidUTF8(true))
-	if err != nil {
-		w.err = cmp.Or(w.err, err)
-		return
-	}
-	w.b = b
+	w.b, err = jsontext.AppendFormat(w.b, o, jsontext.AllowInvalidUTF8(true))
+	return err
 }
 
 var emptyObject = []byte("{}")

@@ -181,6 +181,64 @@ func TestPermissionsThatWereResolvedBeforeReadNothing(t *testing.T) {
 	}
 }
 
+// Who holds on to what names allow learns of every change of it, also of a role that
+// there was not.
+func TestStanding(t *testing.T) {
+	lapsed := errors.New("lapsed")
+	for name, tt := range map[string]struct {
+		act  func(s *role.Service) error
+		same bool
+		err  error
+	}{
+		"nothing":                  {func(*role.Service) error { return nil }, true, nil},
+		"a change of another role": {func(s *role.Service) error { return change(t, s, "other", `{"cluster":["monitor"]}`) }, true, nil},
+		"a change of a role":       {func(s *role.Service) error { return change(t, s, "r", `{"cluster":["manage"]}`) }, false, nil},
+		"its deletion":             {func(s *role.Service) error { _, err := s.Delete(t.Context(), admin, "r"); return err }, false, nil},
+		"a role that was missing":  {func(s *role.Service) error { return change(t, s, "missing", `{}`) }, false, nil},
+		"a clear-cache call":       {func(s *role.Service) error { return s.ClearCache(t.Context(), admin, []string{"*"}) }, false, nil},
+		"another node":             {func(s *role.Service) error { s.Forget([]string{"r"}); return nil }, false, nil},
+		"the end of the lease":     {func(*role.Service) error { return lapsed }, false, lapsed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var lease error
+			s := role.New(open(t), time.Now, func() error { return lease })
+			put(t, s, "r", `{"cluster":["monitor"]}`)
+			put(t, s, "other", `{}`)
+			names := []string{"r", "missing"}
+			if _, stands := s.Standing(names); stands != nil {
+				t.Error("it tells of what was never asked for")
+			}
+			was, err := s.Permissions(t.Context(), names)
+			if err != nil {
+				t.Fatal(err)
+			}
+			permissions, stands := s.Standing(names)
+			if !permissions.Same(was) {
+				t.Error("it is not what Permissions has returned")
+			}
+			if same, err := stands(); err != nil || !same {
+				t.Fatalf("at first: %t, %v", same, err)
+			}
+			if err := tt.act(s); errors.Is(err, lapsed) {
+				lease = lapsed
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			if same, err := stands(); same != tt.same || !errors.Is(err, tt.err) {
+				t.Errorf("it stands: %t, %v; want %t, %v", same, err, tt.same, tt.err)
+			}
+		})
+	}
+	if _, stands := role.New(open(t), time.Now, nil).Standing([]string{"a\x00b"}); stands != nil {
+		t.Error("a name with a NUL passes for two")
+	}
+}
+
+func change(t *testing.T, s *role.Service, name, body string) error {
+	_, err := s.Put(t.Context(), admin, name, descriptor(t, body))
+	return err
+}
+
 func TestPermissionsNameTheirRoles(t *testing.T) {
 	s := role.New(open(t), time.Now, nil)
 	put(t, s, "b", `{"run_as":["x"]}`)

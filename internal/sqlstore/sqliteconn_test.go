@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"latchkey/internal/apikey"
@@ -30,6 +31,68 @@ func everyReader(t *testing.T, db *DB, f func(k conn)) {
 		f(k)
 		db.readers.put(k)
 	}
+}
+
+// until calls f again and again.
+func until(stop <-chan struct{}, f func()) {
+	for {
+		select {
+		case <-stop:
+			return
+		default:
+			f()
+		}
+	}
+}
+
+// looks reads a row by its key, and goes on with the transaction of that.
+func looks(t *testing.T, k conn) {
+	t.Helper()
+	var n int
+	if err := first(read(t.Context(), k, `SELECT count(*) FROM meta`, point, nil, func() {})).Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	if !k.(*sqliteConn).open {
+		t.Error("a point read has left no transaction open")
+	}
+}
+
+// Nobody keeps what was before a commit: neither who is not at work then, nor who
+// is and comes back, nor, for long, who was the last to read at all.
+func TestReadersLetGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := openTest(t)
+		commit := func() {
+			if _, err := db.InitMeta(t.Context(), fmt.Sprint(time.Now()), "x"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		rested := func(when string) {
+			t.Helper()
+			everyReader(t, db, func(k conn) {
+				if k.(*sqliteConn).open {
+					t.Errorf("%s a reader holds on to what it has seen", when)
+				}
+			})
+		}
+		everyReader(t, db, func(k conn) { looks(t, k) })
+		commit()
+		rested("after a commit")
+
+		k, err := db.readers.take(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		looks(t, k)
+		commit()
+		db.readers.put(k)
+		rested("after a commit in its absence")
+
+		everyReader(t, db, func(k conn) { looks(t, k) })
+		time.Sleep(readersRest + time.Second)
+		synctest.Wait()
+		rested("long after the last read")
+	})
 }
 
 // A connection that goes on with the transaction of the read before sees all of
@@ -70,16 +133,7 @@ func TestTheLogStaysSmallBesideReaders(t *testing.T) {
 		},
 		"all the time": func(db *DB, readers *sync.WaitGroup, stop <-chan struct{}) func() {
 			for range 3 {
-				readers.Go(func() {
-					for {
-						select {
-						case <-stop:
-							return
-						default:
-							_, _ = db.Meta(context.Background(), "unknown")
-						}
-					}
-				})
+				readers.Go(func() { until(stop, func() { _, _ = db.Meta(context.Background(), "unknown") }) })
 			}
 			return func() {}
 		},
@@ -91,12 +145,7 @@ func TestTheLogStaysSmallBesideReaders(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer db.Close()
-			everyReader(t, db, func(k conn) {
-				var n int
-				if err := first(read(t.Context(), k, `SELECT count(*) FROM meta`, point, nil, func() {})).Scan(&n); err != nil {
-					t.Fatal(err)
-				}
-			})
+			everyReader(t, db, func(k conn) { looks(t, k) })
 			stop := make(chan struct{})
 			var readers sync.WaitGroup
 			perWrite := between(db, &readers, stop)
@@ -141,22 +190,16 @@ func TestReadersDoNotGoBack(t *testing.T) {
 	var readers sync.WaitGroup
 	for range 6 {
 		readers.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
+			until(stop, func() {
 				least := highest.Load()
 				text, err := db.Meta(context.Background(), "n")
 				got, _ := strconv.ParseInt(text, 10, 64)
 				if err != nil || got < least {
 					t.Errorf("a read saw %d (%v), and another one had seen %d before it", got, err, least)
-					return
 				}
 				for was := least; got > was && !highest.CompareAndSwap(was, got); was = highest.Load() {
 				}
-			}
+			})
 		})
 	}
 	for i := range 300 {

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"latchkey/internal/secret"
 	"latchkey/internal/token"
 )
 
@@ -58,6 +59,39 @@ func TestAgain(t *testing.T) {
 			}
 			if got := ask(); got != tt.want {
 				t.Errorf("after %s: %s; want %s", name, got, tt.want)
+			}
+		})
+	}
+}
+
+// As for keys: what another node has ended by its user or by a filter is looked up
+// anew, and the rest stays in memory.
+func TestMassesOfOtherNodes(t *testing.T) {
+	hash := func(access string) string { h := secret.HashToken(access); return string(h[:]) }
+	for name, tt := range map[string]struct {
+		act     func(f *fixture, access string)
+		refused bool
+	}{
+		"nothing": {func(*fixture, string) {}, false},
+		"the hash": {func(f *fixture, access string) {
+			f.ForgetIf(func(name string) bool { return name == hash(access) })
+		}, true},
+		"another hash": {func(f *fixture, access string) {
+			f.ForgetIf(func(name string) bool { return name == hash(access+"x") })
+		}, false},
+		"the user":     {func(f *fixture, _ string) { f.ForgetOwner("u", "") }, true},
+		"another user": {func(f *fixture, _ string) { f.ForgetOwner("other", "") }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			g := f.grant(t, client("admin", "manage_token"), passwordGrant("u"))
+			f.accepted(t, g.Access)
+			if _, err := f.over(f.store).Invalidate(t.Context(), client("admin", "manage_token"), token.InvalidateRequest{Token: g.Access}); err != nil {
+				t.Fatal(err)
+			}
+			tt.act(f, g.Access)
+			if _, err := f.Verify(t.Context(), g.Access); (err != nil) != tt.refused {
+				t.Errorf("%v; want it refused: %t", err, tt.refused)
 			}
 		})
 	}

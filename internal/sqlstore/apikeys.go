@@ -202,6 +202,7 @@ func (d *DB) UpdateAPIKeys(ctx context.Context, sel apikey.Selector, sets []apik
 	return d.write(ctx, func(tx *Tx) error {
 		var ids []string
 		for step := range slices.Chunk(sel.IDs, updateStep) {
+			began := time.Now()
 			part := sel
 			part.IDs = step
 			var keys []apikey.Key
@@ -229,7 +230,7 @@ func (d *DB) UpdateAPIKeys(ctx context.Context, sel apikey.Selector, sets []apik
 				ids = append(ids, id)
 			}
 			if len(step) < len(sel.IDs) {
-				time.Sleep(invalidationPause)
+				restAfter(began)
 			}
 		}
 		tx.endedMass(EndedAPIKeys, owner{}, ids)

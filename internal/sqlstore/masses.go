@@ -182,6 +182,7 @@ func (tx *Tx) invalidate(ids []string, at time.Time) ([]string, error) {
 	}
 	args := make([]any, 0, 1+min(len(ids), size))
 	for step := range slices.Chunk(ids, size) {
+		began := time.Now()
 		args = append(args[:0], at.UnixMilli())
 		for _, id := range step {
 			args = append(args, id)
@@ -201,7 +202,7 @@ func (tx *Tx) invalidate(ids []string, at time.Time) ([]string, error) {
 			return nil, err
 		}
 		if len(step) < len(ids) && !tx.dialect.others {
-			time.Sleep(invalidationPause)
+			restAfter(began)
 		}
 	}
 	if !tx.dialect.others {
@@ -212,9 +213,16 @@ func (tx *Tx) invalidate(ids []string, at time.Time) ([]string, error) {
 }
 
 const (
-	invalidationStep  = 100 // keys, about 200 microseconds of work
-	invalidationPause = 50 * time.Microsecond
+	invalidationStep = 50 // keys, about 100 microseconds of work
+	minRest, maxRest = 50 * time.Microsecond, 200 * time.Microsecond
 )
+
+// restAfter leaves the processors to others after a step of a mass that began then,
+// for twice as long as it took. Steps that are longer, or rests that are shorter, make
+// others wait for whole time slices of the kernel.
+func restAfter(began time.Time) {
+	time.Sleep(min(max(2*time.Since(began), minRest), maxRest))
+}
 
 var invalidateStep, invalidateOne = invalidateText(invalidationStep), invalidateText(1)
 

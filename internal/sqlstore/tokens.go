@@ -193,6 +193,7 @@ func (tx *Tx) switchOff(at time.Time, changed func([]token.Hash), of owner, sele
 		size = maxIDs
 	}
 	for step := range slices.Chunk(ids, size) {
+		began := time.Now()
 		if err := tx.execIn(`
 			UPDATE tokens SET access_off_at = COALESCE(access_off_at, $1),
 				refresh_off_at = CASE WHEN refresh_hash IS NOT NULL THEN COALESCE(refresh_off_at, $1) END
@@ -200,7 +201,7 @@ func (tx *Tx) switchOff(at time.Time, changed func([]token.Hash), of owner, sele
 			return found, nil, err
 		}
 		if len(step) < len(ids) && !tx.dialect.others {
-			time.Sleep(invalidationPause)
+			restAfter(began)
 		}
 	}
 	names := make([]string, len(hashes))

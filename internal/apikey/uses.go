@@ -91,8 +91,9 @@ func (s *Service) Used(by *access.Caller, remote, agent string) {
 	if by.By != nil {
 		key = by.By.APIKey
 	}
-	use := Use{KeyID: key.ID, At: now.Truncate(time.Millisecond), Address: shared(addressOf(remote)), Agent: shared(agentOf(agent))}
-	if s.uses.note(use, minute) && by.NotedIn != nil {
+	if s.uses.note(key.ID, minute, func() Use {
+		return Use{KeyID: key.ID, At: now.Truncate(time.Millisecond), Address: shared(addressOf(remote)), Agent: shared(agentOf(agent))}
+	}) && by.NotedIn != nil {
 		by.NotedIn.Store(minute)
 	}
 }
@@ -120,20 +121,20 @@ func agentOf(header string) string {
 	return text
 }
 
-// note reports whether there was room for the use. A store that takes no writes
-// must not cost all our memory.
-func (u *uses) note(use Use, minute int32) bool {
+// note reports whether there was room for a use of a key. A store that takes no
+// writes must not cost all our memory.
+func (u *uses) note(id string, minute int32, use func() Use) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	was, there := u.noted[use.KeyID]
+	was, there := u.noted[id]
 	if !there && len(u.noted) >= maxUses {
 		return false
 	}
-	if !u.recent.add(use.KeyID, minute) {
+	if !u.recent.add(id, minute) {
 		return true
 	}
-	if !was.At.After(use.At) { // who waits for the lock may come with a use from before
-		u.noted[use.KeyID] = use
+	if now := use(); !was.At.After(now.At) { // who waits for the lock may come with a use from before
+		u.noted[id] = now
 	}
 	if len(u.noted) >= manyUses {
 		select {

@@ -9,6 +9,7 @@ package cache
 import (
 	"context"
 	"hash/maphash"
+	"math/bits"
 	"runtime"
 	"strings"
 	"sync"
@@ -57,6 +58,9 @@ type Cache[V any] struct {
 	rules   rules[V]
 	seed    maphash.Seed
 	shards  [64]shard
+	max     int
+
+	strangers []atomic.Uint32 // hashes of keys that were not kept, see worth
 	// Last, and so apart from what every reader looks at.
 	hits  atomic.Uint64 // entries that Get has found
 	loads atomic.Uint64 // calls of Fill
@@ -80,6 +84,7 @@ func New[V any](o Options) *Cache[V] {
 	if o.Max <= 0 || o.TTL <= 0 {
 		return c
 	}
+	c.max, c.strangers = o.Max, make([]atomic.Uint32, 1<<min(bits.Len(uint(o.Max-1)), 20))
 	c.entries = otter.Must(&otter.Options[string, *Entry[V]]{
 		MaximumSize:      o.Max,
 		ExpiryCalculator: otter.ExpiryAccessing[string, *Entry[V]](o.TTL),
@@ -181,7 +186,8 @@ func (c *Cache[V]) Stats() Stats {
 // Judge has check look at the value of key, which is loaded unless it is there, and
 // reports whether it was alive after that; the error is that of the lease or of
 // load. It is Get or Fill, and Trust, but a load that it makes goes on until then:
-// that the entry was pushed out meanwhile, by many others, says nothing about it.
+// that the entry was pushed out meanwhile, by many others, or was not kept says
+// nothing about it.
 func (c *Cache[V]) Judge(ctx context.Context, key string, load func(ctx context.Context, key string) (V, error), check func(V)) (v V, alive bool, err error) {
 	if e := c.Get(key); e != nil {
 		check(e.Value)
@@ -194,7 +200,11 @@ func (c *Cache[V]) Judge(ctx context.Context, key string, load func(ctx context.
 		return v, false, err
 	}
 	e := &Entry[V]{Value: v}
-	f.keep(e) // what an older load has kept is not for us: a kill that ours began after may be on its way to it
+	if c.worth(f.hash) {
+		f.keep(e) // what an older load has kept is not for us: a kill that ours began after may be on its way to it
+	} else {
+		e.seen.Store(f.seen)
+	}
 	check(v)
 	if err := c.leased(); err != nil {
 		return v, false, err
@@ -220,6 +230,7 @@ type flight[V any] struct {
 	c     *Cache[V]
 	s     *shard
 	key   string
+	hash  uint64 // of the key
 	start uint64 // the kills that were known when it began
 	seen  uint32 // the rules
 }
@@ -227,11 +238,24 @@ type flight[V any] struct {
 func (c *Cache[V]) begin(key string) flight[V] {
 	key = strings.Clone(key) // it may be part of a longer text, such as a credential, that must not stay in memory with it
 	c.loads.Add(1)
-	s := &c.shards[maphash.String(c.seed, key)%uint64(len(c.shards))]
+	hash := maphash.String(c.seed, key)
+	s := &c.shards[hash%uint64(len(c.shards))]
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.loading++
-	return flight[V]{c, s, key, c.applied.Load(), c.rules.recent.Load().last}
+	return flight[V]{c, s, key, hash, c.applied.Load(), c.rules.recent.Load().last}
+}
+
+// worth reports whether a key is to be kept: there is room, or it was asked about not
+// long ago. One of many that come once in a while would push out another, and be
+// pushed out before its next use. Of keys that came while there was no room a hash is
+// remembered, until another key falls in its place.
+func (c *Cache[V]) worth(hash uint64) bool {
+	if c.entries == nil || c.entries.EstimatedSize() < c.max {
+		return true
+	}
+	mark := uint32(hash>>32) | 1
+	return c.strangers[hash%uint64(len(c.strangers))].Swap(mark) == mark
 }
 
 // keep puts the entry of what was loaded into the cache, or declares it dead if the

@@ -247,28 +247,32 @@ func TestJudge(t *testing.T) {
 		{"the end of the lease", func(*Cache[string]) { lease = lapsed }, false, false, lapsed},
 	}
 	for _, tt := range tests {
-		for _, max := range []int{1000, 0} {
-			for _, known := range []bool{true, false} {
-				if max == 0 && known {
-					continue
+		for _, state := range []string{"in memory", "not in memory", "no room", "nothing is kept"} {
+			t.Run(tt.name+", "+state, func(t *testing.T) {
+				lease = nil
+				max, want := 1000, tt.loaded
+				if state == "nothing is kept" {
+					max = 0
 				}
-				t.Run(fmt.Sprint(tt.name, ", ", known, " of ", max), func(t *testing.T) {
-					lease = nil
-					c := New[string](Options{Max: max, TTL: time.Hour, Now: time.Now, Lease: func() error { return lease }})
-					if known {
-						c.Fill(t.Context(), "k", value("v"))
+				c := New[string](Options{Max: max, TTL: time.Hour, Now: time.Now, Lease: func() error { return lease }})
+				switch state {
+				case "in memory":
+					want = tt.known
+					c.Fill(t.Context(), "k", value("v"))
+				case "no room":
+					for i := range max {
+						c.Fill(t.Context(), fmt.Sprint("there", i), value("x"))
 					}
-					want := tt.loaded
-					if known {
-						want = tt.known
-					}
-					seen := ""
-					v, alive, err := c.Judge(t.Context(), "k", value("v"), func(v string) { seen = v; tt.during(c) })
-					if v != "v" || seen != "v" || alive != want || !errors.Is(err, tt.err) {
-						t.Errorf("Judge = %q alive %t, %v, and the check saw %q; want alive %t, %v", v, alive, err, seen, want, tt.err)
-					}
-				})
-			}
+				}
+				if state != "in memory" {
+					c.KillWhere(func(v string) bool { return v == "v" }) // what is loaded later is none of its business
+				}
+				seen := ""
+				v, alive, err := c.Judge(t.Context(), "k", value("v"), func(v string) { seen = v; tt.during(c) })
+				if v != "v" || seen != "v" || alive != want || !errors.Is(err, tt.err) {
+					t.Errorf("Judge = %q alive %t, %v, and the check saw %q; want alive %t, %v", v, alive, err, seen, want, tt.err)
+				}
+			})
 		}
 	}
 	load, lease = broken, nil
@@ -285,6 +289,41 @@ func TestJudge(t *testing.T) {
 		if n := c.shards[i].loading; n != 0 {
 			t.Errorf("%d loads are said to be under way", n)
 		}
+	}
+}
+
+// What comes once does not push out what is used, and what comes twice is kept.
+func TestStrangersAreNotKeptWhereThereIsNoRoom(t *testing.T) {
+	c := New[string](Options{Max: 10, TTL: time.Hour, Now: time.Now})
+	judge := func(key string) {
+		if _, alive, err := c.Judge(t.Context(), key, value("v"), func(string) {}); !alive || err != nil {
+			t.Fatalf("%s is alive: %t, %v", key, alive, err)
+		}
+	}
+	for i := range 10 {
+		judge(fmt.Sprint("known", i))
+		if c.Peek(fmt.Sprint("known", i)) == nil {
+			t.Fatalf("the key %d is not kept, and there is room for 10", i)
+		}
+	}
+	for i := range 1000 {
+		judge(fmt.Sprint("once", i))
+	}
+	for i := range 10 {
+		if c.Peek(fmt.Sprint("known", i)) == nil {
+			t.Errorf("the key %d was pushed out by one that came once", i)
+		}
+	}
+	judge("twice")
+	if c.Peek("twice") != nil {
+		t.Error("a stranger was kept")
+	}
+	loads := c.Stats().Loads
+	for range 20 { // a newcomer has to be used more than once to take a place
+		judge("twice")
+	}
+	if got := c.Stats().Loads - loads; got > 19 {
+		t.Errorf("a key that is used again and again was loaded %d times of 20", got)
 	}
 }
 

@@ -101,7 +101,7 @@ func (f *nodes) figures() error {
 	request := get(authenticate, headers[0])
 	short := *f.setup
 	short.d /= 2
-	if err := short.compare(f.all[0], request, func(int64) []byte { return request }); err != nil {
+	if err := short.compare(f.all[0], "", request, func(int64) []byte { return request }); err != nil {
 		return err
 	}
 	for _, step := range []func() error{

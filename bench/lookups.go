@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"sync"
 )
@@ -34,25 +36,48 @@ func cached(s *setup) error {
 		return errors.Join(err, lk.stop())
 	}
 	request := get(authenticate, headers[0])
-	return errors.Join(s.compare(lk, request, func(int64) []byte { return request }), lk.stop())
+	return errors.Join(s.compare(lk, "", request, func(int64) []byte { return request }), lk.stop())
 }
 
-// uncached does the same with so many keys that hardly any is in the cache.
+// uncached does the same with so many keys that hardly any is in the cache, and
+// compares with a handler that does nothing but read them, too.
 func uncached(s *setup) error {
-	lk, _, err := startLatchkey(s.binary, filepath.Join(s.dir, "uncached"), "xpack.security.authc.api_key.cache.max_keys=500")
+	data := filepath.Join(s.dir, "uncached")
+	lk, _, err := startLatchkey(s.binary, data)
 	if err != nil {
 		return err
 	}
 	headers, err := manyKeys(lk.addr, s.keys/10)
-	if err != nil {
-		return errors.Join(err, lk.stop())
+	if err := errors.Join(err, lk.stop()); err != nil {
+		return err
+	}
+	file := filepath.Join(s.dir, "uncached-copy.db")
+	if err := copyFile(file, filepath.Join(data, "latchkey.db")); err != nil {
+		return err
+	}
+	if lk, _, err = startLatchkey(s.binary, data, "xpack.security.authc.api_key.cache.max_keys=500"); err != nil {
+		return err
 	}
 	requests := make([][]byte, len(headers))
 	for i, h := range headers {
 		requests[i] = get(authenticate, h)
 	}
 	rand.Shuffle(len(requests), func(i, j int) { requests[i], requests[j] = requests[j], requests[i] })
-	return errors.Join(s.compare(lk, requests[0], func(i int64) []byte { return requests[i%int64(len(requests))] }), lk.stop())
+	return errors.Join(s.compare(lk, file, requests[0], func(i int64) []byte { return requests[i%int64(len(requests))] }), lk.stop())
+}
+
+func copyFile(to, from string) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.Create(to)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Close())
 }
 
 // manyKeys makes n keys and returns their headers.
@@ -82,30 +107,48 @@ func many[T any](addr string, n int, one func(c *client, i int) (T, error)) ([]T
 	return made, errors.Join(errs...)
 }
 
-func (s *setup) compare(lk *server, first []byte, request func(int64) []byte) error {
+// compare has a node and the bare handler answer, in turns, and, if a file with the
+// keys is given, a handler that only reads them.
+func (s *setup) compare(lk *server, file string, first []byte, request func(int64) []byte) error {
 	body, err := once(lk.addr, first)
 	if err != nil {
 		return err
 	}
-	bare, err := startBare(body)
+	bare, err := startSelf("bare", string(body))
 	if err != nil {
 		return err
 	}
-	for _, conns := range []int{8, 64} {
-		var ours, theirs load
-		var ratios []float64
-		for range s.rounds {
-			if theirs, err = drive(bare.addr, conns, s.d, 0, 200, func(int64) []byte { return first }); err != nil {
-				return errors.Join(err, bare.stop())
-			}
-			if ours, err = drive(lk.addr, conns, s.d, 0, 200, request); err != nil {
-				return errors.Join(err, bare.stop())
-			}
-			ratios = append(ratios, ours.perSecond/theirs.perSecond)
+	defer bare.kill()
+	servers := []*server{bare, lk}
+	if file != "" {
+		reads, err := startSelf("bare-lookup", file, string(body))
+		if err != nil {
+			return err
 		}
-		fmt.Printf("  %2d connections  bare %s\n                latchkey %s\n                ratio %.2f (median of %d: %.2f)\n",
-			conns, theirs, ours, median(ratios), s.rounds, ratios)
+		defer reads.kill()
+		servers = append(servers, reads)
 	}
-	_ = bare.stop() // it knows no way to stop but the signal, so its status tells nothing
+	for _, conns := range []int{8, 64} {
+		loads := make([]load, len(servers))
+		ratios := make([][]float64, len(servers))
+		for range s.rounds {
+			for i, server := range servers {
+				what := request
+				if server == bare {
+					what = func(int64) []byte { return first }
+				}
+				if loads[i], err = drive(server.addr, conns, s.d, 0, 200, what); err != nil {
+					return err
+				}
+				ratios[i] = append(ratios[i], loads[i].perSecond/loads[0].perSecond)
+			}
+		}
+		fmt.Printf("  %2d connections  bare %s\n", conns, loads[0])
+		for i, name := range []string{"bare", "latchkey", "only reads"}[:len(servers)] {
+			if i > 0 {
+				fmt.Printf("            %10s  %s  ratio %.2f (median of %d: %.2f)\n", name, loads[i], median(ratios[i]), s.rounds, ratios[i])
+			}
+		}
+	}
 	return nil
 }

@@ -36,9 +36,11 @@ var measurements = []struct {
 }
 
 func main() {
-	if len(os.Args) == 4 && os.Args[1] == "bare" {
-		fmt.Fprintln(os.Stderr, bare(os.Args[2], os.Args[3]))
-		os.Exit(1)
+	if len(os.Args) > 3 {
+		if serve, ok := handlers[os.Args[1]]; ok {
+			fmt.Fprintln(os.Stderr, serve(os.Args[2], os.Args[3:]))
+			os.Exit(1)
+		}
 	}
 	quick := flag.Bool("quick", false, "short rounds and a tenth of the keys: to see that it runs, not for figures")
 	only := flag.String("only", "", "comma-separated measurements")

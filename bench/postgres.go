@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"latchkey/internal/secret"
 	"latchkey/internal/sqlstore/pgtest"
 )
 
@@ -111,7 +112,7 @@ func (p *plainStore) create(n int) error {
 func (p *plainStore) revoke(n int) error {
 	b, body := &pgx.Batch{}, []byte(nil)
 	for range n {
-		id := fmt.Sprintf("bench%015d", ids.Add(1))
+		id := secret.NewKeyID(time.Now())
 		b.Queue(`INSERT INTO invalidated_keys (key_id, invalidated_at) VALUES ($1, $2) ON CONFLICT (key_id) DO NOTHING`, id, time.Now().UnixMilli())
 		body = append(body, id...)
 	}

@@ -52,8 +52,8 @@ func startLatchkeyAt(addr, binary, data string, settings ...string) (*server, ti
 	return start(cmd, addr)
 }
 
-// startBare runs this program as the bare handler: net/http and the given body, nothing else.
-func startBare(body []byte) (*server, error) {
+// startSelf runs this program as one of [handlers].
+func startSelf(handler string, args ...string) (*server, error) {
 	addr, err := freeAddress()
 	if err != nil {
 		return nil, err
@@ -62,7 +62,7 @@ func startBare(body []byte) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, _, err := start(exec.Command(self, "bare", addr, string(body)), addr)
+	s, _, err := start(exec.Command(self, append([]string{handler, addr}, args...)...), addr)
 	return s, err
 }
 
@@ -94,6 +94,10 @@ func (s *server) stop() error {
 	return errors.Join(err, s.cmd.Wait(), s.log.Close(), os.Remove(s.log.Name()))
 }
 
+// kill is stop for one of [handlers]: it knows no way to stop but the signal, so its
+// status tells nothing.
+func (s *server) kill() { _ = s.stop() }
+
 // addresses returns where servers are reached.
 func addresses(servers []*server) []string {
 	addrs := make([]string, len(servers))
@@ -123,13 +127,4 @@ func freeAddress() (string, error) {
 		return "", err
 	}
 	return l.Addr().String(), l.Close()
-}
-
-// bare serves body to everybody: the ceiling for a net/http service.
-func bare(addr, body string) error {
-	b := []byte(body)
-	return http.ListenAndServe(addr, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		w.Write(b)
-	}))
 }

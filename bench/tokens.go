@@ -44,7 +44,7 @@ func bearer(s *setup) error {
 		return errors.Join(err, lk.stop())
 	}
 	request := get(authenticate, "Bearer "+tokens[0].Access)
-	return errors.Join(s.compare(lk, request, func(int64) []byte { return request }), lk.stop())
+	return errors.Join(s.compare(lk, "", request, func(int64) []byte { return request }), lk.stop())
 }
 
 // grants gets access tokens for the caller.

@@ -8,90 +8,121 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	_ "modernc.org/sqlite"
+
+	"latchkey/internal/secret"
 )
 
 // creates compares durable creates with a plain loop that inserts the same row
-// into the same table of an SQLite file, as many in a transaction as wait.
+// into the same table of an SQLite file, as many in a transaction as wait, and with
+// that loop behind a handler of net/http. The files are made by latchkey, with the
+// tables and indexes of this release.
 func creates(s *setup) error {
 	for _, clients := range []int{1, 8, 32, 256} {
-		var ratios []float64
-		var ours, theirs load
+		var ratios, ofBehind []float64
+		var plain, behind, ours load
 		for round := range min(s.rounds, 3) {
 			var err error
 			dir := filepath.Join(s.dir, fmt.Sprintf("create-%d-%d", clients, round))
-			if theirs, err = plainInserts(dir+"-plain", clients, s.d); err != nil {
+			if plain, behind, ours, err = s.createEach(dir, clients); err != nil {
 				return err
 			}
-			lk, _, err := startLatchkey(s.binary, dir)
-			if err != nil {
+			if err := os.RemoveAll(dir); err != nil {
 				return err
 			}
-			if _, err := manyKeys(lk.addr, 1); err != nil { // the slow hash of the password is over
-				return errors.Join(err, lk.stop())
-			}
-			request := call("POST", "/_security/api_key", elastic, `{"name":"a key for the bench","role_descriptors":{"r":{"cluster":["monitor"]}}}`)
-			ours, err = drive(lk.addr, clients, s.d, 0, 200, func(int64) []byte { return request })
-			if err := errors.Join(err, lk.stop(), os.RemoveAll(dir), os.RemoveAll(dir+"-plain")); err != nil {
-				return err
-			}
-			ratios = append(ratios, ours.perSecond/theirs.perSecond)
+			ratios = append(ratios, ours.perSecond/plain.perSecond)
+			ofBehind = append(ofBehind, ours.perSecond/behind.perSecond)
 		}
-		fmt.Printf("  %3d clients  plain inserts %s\n                    latchkey %s\n                    ratio %.2f\n", clients, theirs, ours, median(ratios))
+		fmt.Printf("  %3d clients        plain inserts %s\n              behind net/http alone %s\n                           latchkey %s\n"+
+			"              ratio %.2f; to those behind net/http %.2f\n", clients, plain, behind, ours, median(ratios), median(ofBehind))
 	}
 	return nil
 }
 
-// openTable opens an SQLite file that has the tables of latchkey.
-func openTable(path string) (*sql.DB, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, err
-	}
-	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=wal_autocheckpoint(4000)&_pragma=cache_size(-32000)")
+const newKey = `{"name":"a key for the bench","role_descriptors":{"r":{"cluster":["monitor"]}}}`
+
+// createEach has so many clients create keys in each of the three ways.
+func (s *setup) createEach(dir string, clients int) (plain, behind, ours load, err error) {
+	file, err := newTable(s.binary, filepath.Join(dir, "plain"))
 	if err != nil {
-		return nil, err
+		return plain, behind, ours, err
+	}
+	if plain, err = plainInserts(file, clients, s.d); err != nil {
+		return plain, behind, ours, err
+	}
+	request := call("POST", "/_security/api_key", elastic, newKey)
+	lk, _, err := startLatchkey(s.binary, filepath.Join(dir, "ours"))
+	if err != nil {
+		return plain, behind, ours, err
+	}
+	answer, err := once(lk.addr, request) // the slow hash of the password is over
+	if err == nil {
+		ours, err = drive(lk.addr, clients, s.d, 0, 200, func(int64) []byte { return request })
+	}
+	if err := errors.Join(err, lk.stop()); err != nil {
+		return plain, behind, ours, err
+	}
+	if file, err = newTable(s.binary, filepath.Join(dir, "behind")); err != nil {
+		return plain, behind, ours, err
+	}
+	handler, err := startSelf("bare-insert", file, string(answer))
+	if err != nil {
+		return plain, behind, ours, err
+	}
+	defer handler.kill()
+	behind, err = drive(handler.addr, clients, s.d, 0, 200, func(int64) []byte { return request })
+	return plain, behind, ours, err
+}
+
+// newTable has a node make the SQLite file of a data folder, and returns its path.
+func newTable(binary, data string) (string, error) {
+	lk, _, err := startLatchkey(binary, data)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(data, "latchkey.db"), lk.stop()
+}
+
+// openTable opens the file of a stopped node for inserts of keys.
+func openTable(file string) (*sql.DB, *sql.Stmt, error) {
+	db, err := sql.Open("sqlite", "file:"+file+"?_pragma=synchronous(FULL)&_pragma=wal_autocheckpoint(4000)&_pragma=cache_size(-32000)")
+	if err != nil {
+		return nil, nil, err
 	}
 	db.SetMaxOpenConns(1)
-	text, err := os.ReadFile("../internal/sqlstore/migrations/sqlite/0001_api_keys.sql")
+	insert, err := db.Prepare(insertKey)
 	if err != nil {
-		return nil, err
+		return nil, nil, errors.Join(err, db.Close())
 	}
-	_, err = db.Exec(string(text))
-	return db, err
+	return db, insert, nil
 }
 
 const insertKey = `INSERT INTO api_keys (id, type, name, username, realm, realm_type, hash, created_at, expires_at, roles, limited_by, metadata, owner_metadata)
 	VALUES (?, 'rest', ?, ?, ?, ?, ?, ?, NULL, ?, ?, '{}', '{"_reserved":true}')`
 
-var ids atomic.Int64
-
+// keyRow has an id as latchkey makes them: where in the indexes a row goes is a part of what it costs.
 func keyRow(name, username, realm string, digest []byte) []any {
-	n := ids.Add(1)
-	return []any{fmt.Sprintf("bench%015d", n), name, username, realm, realm,
-		"{SSHA256}" + strings.Repeat("A", 11) + "=" + strings.Repeat("B", 43) + "=", time.Now().UnixMilli(), digest, digest}
+	now := time.Now()
+	return []any{secret.NewKeyID(now), name, username, realm, realm,
+		"{SSHA256}" + strings.Repeat("A", 11) + "=" + strings.Repeat("B", 43) + "=", now.UnixMilli(), digest, digest}
 }
 
 // plainInserts is the loop to measure against: one goroutine inserts what the
 // clients hand over.
-func plainInserts(dir string, clients int, d time.Duration) (load, error) {
-	db, err := openTable(filepath.Join(dir, "plain.db"))
+func plainInserts(file string, clients int, d time.Duration) (load, error) {
+	db, insert, err := openTable(file)
 	if err != nil {
 		return load{}, err
 	}
 	defer db.Close()
-	insert, err := db.Prepare(insertKey)
-	if err != nil {
-		return load{}, err
-	}
 	return grouped(clients, d, func(n int) error { return insertAll(db, insert, n) })
 }
 
-// grouped has clients wait for one goroutine that writes, each time as many at
-// once as wait.
-func grouped(clients int, d time.Duration, write func(n int) error) (load, error) {
+// group starts a goroutine that writes, each time as many at once as wait. one has
+// it write one more and waits for it; stop ends it.
+func group(write func(n int) error) (one func(done chan error) error, stop func()) {
 	queue := make(chan chan error, 4096)
 	var writer sync.WaitGroup
 	writer.Go(func() {
@@ -113,6 +144,17 @@ func grouped(clients int, d time.Duration, write func(n int) error) (load, error
 			}
 		}
 	})
+	one = func(done chan error) error {
+		queue <- done
+		return <-done
+	}
+	return one, func() { close(queue); writer.Wait() }
+}
+
+// grouped has clients wait for a [group].
+func grouped(clients int, d time.Duration, write func(n int) error) (load, error) {
+	one, stop := group(write)
+	defer stop()
 	var mu sync.Mutex
 	var all []time.Duration
 	var failed error
@@ -122,8 +164,7 @@ func grouped(clients int, d time.Duration, write func(n int) error) (load, error
 		wg.Go(func() {
 			done := make(chan error, 1)
 			for t := time.Now(); t.Sub(start) < d; t = time.Now() {
-				queue <- done
-				err := <-done
+				err := one(done)
 				mu.Lock()
 				all, failed = append(all, time.Since(t)), errors.Join(failed, err)
 				mu.Unlock()
@@ -131,10 +172,7 @@ func grouped(clients int, d time.Duration, write func(n int) error) (load, error
 		})
 	}
 	wg.Wait()
-	elapsed := time.Since(start)
-	close(queue)
-	writer.Wait()
-	return newLoad(all, elapsed), failed
+	return newLoad(all, time.Since(start)), failed
 }
 
 func insertAll(db *sql.DB, insert *sql.Stmt, n int) error {

@@ -296,13 +296,15 @@ func (f *flight[V]) end() {
 	}
 }
 
+const massRest = 100 * time.Microsecond
+
 // Kill declares the entries of keys dead and drops them. When it returns, no
 // load that began before the call is kept for them.
 func (c *Cache[V]) Kill(keys ...string) {
 	rev := c.next.Add(1)
 	for i, key := range keys {
 		if i%1000 == 999 {
-			runtime.Gosched() // a mass of them would keep a processor to itself
+			time.Sleep(massRest) // a mass of them would keep a processor to itself
 		}
 		s := &c.shards[maphash.String(c.seed, key)%uint64(len(c.shards))]
 		s.mu.Lock()

@@ -60,7 +60,7 @@ func (v view) table(s query.Schema, room int, text string, args []any) (*query.T
 	}
 	cells := make([]query.Cell, len(s))
 	for n := 1; rows.Next(); n++ {
-		if n%manyTexts == 0 {
+		if n%manyRows == 0 {
 			runtime.Gosched() // a mass of them would keep a processor to itself
 		}
 		if err := rows.Scan(dest...); err != nil {

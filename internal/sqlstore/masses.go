@@ -217,9 +217,9 @@ const (
 	minRest, maxRest = 50 * time.Microsecond, 200 * time.Microsecond
 )
 
-// restAfter leaves the processors to others after a step of a mass that began then,
-// for twice as long as it took. Steps that are longer, or rests that are shorter, make
-// others wait for whole time slices of the kernel.
+// restAfter leaves the processors to others after a step of a mass, which began then,
+// for twice as long as it took. Where steps are longer, or rests shorter, others wait
+// for whole time slices of the kernel.
 func restAfter(began time.Time) {
 	time.Sleep(min(max(2*time.Since(began), minRest), maxRest))
 }

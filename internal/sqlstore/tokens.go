@@ -228,7 +228,12 @@ func (tx *Tx) halves(selection string, args []any) (found token.Halves, ids []an
 		}
 	}
 	var accessHash []byte
+	began := time.Now()
 	for rows.Next() {
+		if len(ids)%manyRows == manyRows-1 {
+			restAfter(began)
+			began = time.Now()
+		}
 		var id int64
 		var accessOn bool
 		var refreshOn sql.NullBool

@@ -360,14 +360,16 @@ func (tx *Tx) texts(dest *[]string, query string, args ...any) error {
 	return scanTexts(rows, dest)
 }
 
-const manyTexts = 200 // rows between two turns of others
+const manyRows = 500 // between two rests, some hundred microseconds of work
 
 // scanTexts appends the only column of rows to dest and closes them.
 func scanTexts(rows *rows, dest *[]string) error {
 	defer rows.Close()
+	began := time.Now()
 	for rows.Next() {
-		if len(*dest)%manyTexts == manyTexts-1 {
-			runtime.Gosched() // a mass of them would keep a processor to itself
+		if len(*dest)%manyRows == manyRows-1 {
+			restAfter(began)
+			began = time.Now()
 		}
 		var s string
 		if err := rows.Scan(&s); err != nil {

@@ -201,8 +201,8 @@ func (d *DB) UpdateAPIKeys(ctx context.Context, sel apikey.Selector, sets []apik
 	}
 	return d.write(ctx, func(tx *Tx) error {
 		var ids []string
+		p := tx.newPace()
 		for step := range slices.Chunk(sel.IDs, updateStep) {
-			began := time.Now()
 			part := sel
 			part.IDs = step
 			var keys []apikey.Key
@@ -230,7 +230,7 @@ func (d *DB) UpdateAPIKeys(ctx context.Context, sel apikey.Selector, sets []apik
 				ids = append(ids, id)
 			}
 			if len(step) < len(sel.IDs) {
-				restAfter(began)
+				p.step()
 			}
 		}
 		tx.endedMass(EndedAPIKeys, owner{}, ids)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -181,8 +182,8 @@ func (tx *Tx) invalidate(ids []string, at time.Time) ([]string, error) {
 		size = maxIDs
 	}
 	args := make([]any, 0, 1+min(len(ids), size))
+	p := tx.newPace()
 	for step := range slices.Chunk(ids, size) {
-		began := time.Now()
 		args = append(args[:0], at.UnixMilli())
 		for _, id := range step {
 			args = append(args, id)
@@ -201,8 +202,8 @@ func (tx *Tx) invalidate(ids []string, at time.Time) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		if len(step) < len(ids) && !tx.dialect.others {
-			restAfter(began)
+		if len(step) < len(ids) {
+			p.step()
 		}
 	}
 	if !tx.dialect.others {
@@ -212,16 +213,39 @@ func (tx *Tx) invalidate(ids []string, at time.Time) ([]string, error) {
 	return done, nil
 }
 
+const invalidationStep = 50 // keys, about 100 microseconds of work
+
+// pace has a mass leave the processors to others: whoever works without a rest keeps
+// them waiting for whole time slices of the kernel.
+type pace struct {
+	off   bool      // somebody else does the work, and waits for us
+	began time.Time // the step
+	owed  time.Duration
+}
+
 const (
-	invalidationStep = 50 // keys, about 100 microseconds of work
-	minRest, maxRest = 50 * time.Microsecond, 200 * time.Microsecond
+	minRest, maxRest = 50 * time.Microsecond, 300 * time.Microsecond
+	maxDebt          = time.Millisecond
 )
 
-// restAfter leaves the processors to others after a step of a mass, which began then,
-// for twice as long as it took. Where steps are longer, or rests shorter, others wait
-// for whole time slices of the kernel.
-func restAfter(began time.Time) {
-	time.Sleep(min(max(2*time.Since(began), minRest), maxRest))
+// newPace begins the first step of a mass.
+func (tx *Tx) newPace() *pace { return &pace{off: tx.dialect.others, began: time.Now()} }
+
+// step ends a step, rests for three times as long as it took, and begins the next one. By
+// how much a sleep was longer than it was meant to be, a millisecond where nothing
+// else goes on, the following rests are shorter.
+func (p *pace) step() {
+	if p.off {
+		runtime.Gosched()
+		return
+	}
+	now := time.Now()
+	p.owed += min(max(3*now.Sub(p.began), minRest), maxRest)
+	if p.began = now; p.owed > 0 {
+		time.Sleep(p.owed)
+		p.began = time.Now()
+		p.owed = max(p.owed-p.began.Sub(now), -maxDebt)
+	}
 }
 
 var invalidateStep, invalidateOne = invalidateText(invalidationStep), invalidateText(1)

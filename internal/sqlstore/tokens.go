@@ -192,16 +192,16 @@ func (tx *Tx) switchOff(at time.Time, changed func([]token.Hash), of owner, sele
 	if tx.dialect.others {
 		size = maxIDs
 	}
+	p := tx.newPace()
 	for step := range slices.Chunk(ids, size) {
-		began := time.Now()
 		if err := tx.execIn(`
 			UPDATE tokens SET access_off_at = COALESCE(access_off_at, $1),
 				refresh_off_at = CASE WHEN refresh_hash IS NOT NULL THEN COALESCE(refresh_off_at, $1) END
 			WHERE id IN (`, step, size, at.UnixMilli()); err != nil {
 			return found, nil, err
 		}
-		if len(step) < len(ids) && !tx.dialect.others {
-			restAfter(began)
+		if len(step) < len(ids) {
+			p.step()
 		}
 	}
 	names := make([]string, len(hashes))
@@ -228,11 +228,10 @@ func (tx *Tx) halves(selection string, args []any) (found token.Halves, ids []an
 		}
 	}
 	var accessHash []byte
-	began := time.Now()
+	p := tx.newPace()
 	for rows.Next() {
 		if len(ids)%manyRows == manyRows-1 {
-			restAfter(began)
-			began = time.Now()
+			p.step()
 		}
 		var id int64
 		var accessOn bool

@@ -357,19 +357,21 @@ func (tx *Tx) texts(dest *[]string, query string, args ...any) error {
 	if err != nil {
 		return err
 	}
-	return scanTexts(rows, dest)
+	return scanEach(rows, dest, tx.newPace().step)
 }
 
-const manyRows = 500 // between two rests, some hundred microseconds of work
+const manyRows = 500 // between two turns of others, some hundred microseconds of work
 
 // scanTexts appends the only column of rows to dest and closes them.
-func scanTexts(rows *rows, dest *[]string) error {
+func scanTexts(rows *rows, dest *[]string) error { return scanEach(rows, dest, runtime.Gosched) }
+
+// scanEach is scanTexts with what is done between many rows, so that a mass of them
+// does not keep a processor to itself.
+func scanEach(rows *rows, dest *[]string, between func()) error {
 	defer rows.Close()
-	began := time.Now()
 	for rows.Next() {
 		if len(*dest)%manyRows == manyRows-1 {
-			restAfter(began)
-			began = time.Now()
+			between()
 		}
 		var s string
 		if err := rows.Scan(&s); err != nil {

@@ -296,16 +296,23 @@ func (f *flight[V]) end() {
 	}
 }
 
-const massRest = 100 * time.Microsecond
-
 // Kill declares the entries of keys dead and drops them. When it returns, no
 // load that began before the call is kept for them.
 func (c *Cache[V]) Kill(keys ...string) {
+	for len(keys) > killsAtOnce {
+		c.kill(keys[:killsAtOnce])
+		keys = keys[killsAtOnce:]
+		runtime.Gosched() // a mass of them would keep a processor to itself
+	}
+	c.kill(keys)
+}
+
+// killsAtOnce bounds how long a shard that remembers no single kills takes no loads.
+const killsAtOnce = 1000
+
+func (c *Cache[V]) kill(keys []string) {
 	rev := c.next.Add(1)
-	for i, key := range keys {
-		if i%1000 == 999 {
-			time.Sleep(massRest) // a mass of them would keep a processor to itself
-		}
+	for _, key := range keys {
 		s := &c.shards[maphash.String(c.seed, key)%uint64(len(c.shards))]
 		s.mu.Lock()
 		if c.entries != nil {
@@ -322,16 +329,21 @@ func (c *Cache[V]) Kill(keys ...string) {
 	}
 }
 
+// bury remembers a kill for the loads in flight. Kills overlap, and what a later one
+// has left here an earlier one that is still under way must not take back.
 func (s *shard) bury(key string, rev uint64) {
 	switch {
 	case s.loading == 0:
 	case len(s.tombs) >= maxTombs:
-		s.floor, s.tombs = rev, nil
+		for _, r := range s.tombs {
+			rev = max(rev, r)
+		}
+		s.floor, s.tombs = max(s.floor, rev), nil
 	default:
 		if s.tombs == nil {
 			s.tombs = make(map[string]uint64)
 		}
-		s.tombs[key] = rev
+		s.tombs[key] = max(s.tombs[key], rev)
 	}
 }
 

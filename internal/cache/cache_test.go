@@ -360,6 +360,99 @@ func TestJudgeDoesNotTrustAnOlderLoad(t *testing.T) {
 	}
 }
 
+// Kills overlap: one that began first comes to a key, or to the bound of what is
+// remembered, after a later one was there. A load that the later one has to reach is
+// not let go by that.
+func TestAnEarlierKillTakesNothingBack(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		also func(inShard []string) []string // what the earlier one kills after the key that holds it up
+	}{
+		{"the same key", func([]string) []string { return []string{"k"} }},
+		{"more than are remembered", func(inShard []string) []string { return inShard[maxTombs/2:] }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := newCache()
+			shardOf := func(key string) *shard { return &c.shards[maphash.String(c.seed, key)%uint64(len(c.shards))] }
+			var inShard []string // with "k"
+			first := ""          // in another one
+			for i := 0; len(inShard) < maxTombs+maxTombs/4; i++ {
+				if key := fmt.Sprint("other", i); shardOf(key) == shardOf("k") {
+					inShard = append(inShard, key)
+				} else {
+					first = key
+				}
+			}
+			last := "" // in a third one
+			for i := 0; last == ""; i++ {
+				if key := fmt.Sprint("last", i); shardOf(key) != shardOf("k") && shardOf(key) != shardOf(first) {
+					last = key
+				}
+			}
+			before := c.begin("k") // so that kills are remembered
+			defer before.end()
+			c.Kill(inShard[:maxTombs/2]...)
+
+			shardOf(first).mu.Lock()
+			earlier := make(chan struct{})
+			go func() { c.Kill(append([]string{first}, tt.also(inShard)...)...); close(earlier) }()
+			for c.next.Load() != 2 {
+				time.Sleep(time.Millisecond)
+			}
+			c.Kill(last) // what begins from now on begins after the earlier one, as far as is known
+			v, alive, err := c.Judge(t.Context(), "k", value("v"), func(string) {
+				c.Kill("k")
+				shardOf(first).mu.Unlock()
+				<-earlier
+			})
+			if alive || err != nil {
+				t.Errorf("Judge = %q, alive %t, %v after a kill has returned", v, alive, err)
+			}
+		})
+	}
+}
+
+// While a mass is killed, others can be loaded.
+func TestAMassIsKilledBitByBit(t *testing.T) {
+	c := newCache()
+	keys := make([]string, 100_000)
+	for i := range keys {
+		keys[i] = fmt.Sprint("gone", i)
+	}
+	held := make([]flight[string], len(c.shards)) // a load in each shard, so that kills are remembered
+	for i, n := 0, 0; n < len(held); i++ {
+		f := c.begin(fmt.Sprint("held", i))
+		if f.s.loading == 1 {
+			held[n], n = f, n+1
+		} else {
+			f.end()
+		}
+	}
+	c.Kill(keys[:90_000]...)
+	killed := make(chan struct{})
+	go func() { c.Kill(keys...); close(killed) }()
+	tries, alive := 0, 0
+	for over := false; !over; tries++ {
+		select {
+		case <-killed:
+			over = true
+		default:
+		}
+		if _, ok, _ := c.Judge(t.Context(), fmt.Sprint("other", tries), value("v"), func(string) {}); ok {
+			alive++
+		}
+	}
+	if alive < tries/10*9 {
+		t.Errorf("%d of %d keys that nobody touched were alive while others were killed", alive, tries)
+	}
+	for i := range held {
+		if !held[i].touched() {
+			t.Fatal("a shard has remembered no kill, so this shows nothing")
+		}
+		held[i].end()
+	}
+}
+
 // An entry that is only asked again stays as one that is looked up does.
 func TestWhoHoldsOnToAnEntryUsesIt(t *testing.T) {
 	now := time.Now()

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -258,5 +259,39 @@ func TestTwoNodesEndTheSameMass(t *testing.T) {
 	all.Wait()
 	if keys[0]+keys[1] != 2*massStep+50 || tokens[0]+tokens[1] != massStep+50 {
 		t.Errorf("both have ended %d keys and %d tokens, want each of them once", keys, tokens)
+	}
+}
+
+// A mass rests by how long its steps took, within bounds, less what earlier sleeps
+// took too long, and not where somebody else does the work.
+func TestPace(t *testing.T) {
+	const us = time.Microsecond
+	for name, tt := range map[string]struct {
+		off               bool
+		owed, took, rests time.Duration
+	}{
+		"a step":                      {took: 60 * us, rests: 180 * us},
+		"a short step":                {took: us, rests: minRest},
+		"a long step":                 {took: time.Second, rests: maxRest},
+		"after a sleep too long":      {owed: -100 * us, took: 60 * us, rests: 80 * us},
+		"after one much too long":     {owed: -maxDebt, took: 60 * us},
+		"work that is done elsewhere": {off: true, took: 60 * us},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := &pace{off: tt.off, owed: tt.owed, began: time.Now()}
+				time.Sleep(tt.took)
+				began := time.Now()
+				p.step()
+				if rested := time.Since(began); rested != tt.rests {
+					t.Errorf("it rested for %s, want %s", rested, tt.rests)
+				}
+			})
+		})
+	}
+	for _, others := range []bool{true, false} {
+		if tx := (&Tx{dialect: &dialect{others: others}}); tx.newPace().off != others {
+			t.Errorf("a mass rests beside other writers, or does not where there are none (%t)", others)
+		}
 	}
 }
